@@ -1,0 +1,1 @@
+"""Nouns of the project: audio, utterances, manifests, unit sequences and their file formats."""

@@ -1,0 +1,1 @@
+"""Stages `translate_test` and `evaluate`: translate the test set and score it beside its ceilings."""

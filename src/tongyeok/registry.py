@@ -1,0 +1,55 @@
+"""The table of contents: every stage of the flow in pipeline order, and the verbs, which are clients of stages.
+
+One name everywhere: the stage's name here is its name in `dvc.yaml`, its module, its section in `params.yaml`, its
+group in `conf/`, its folder under `outputs/`, its sub-command and its test file.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Stage:
+    """One stage of the flow.
+
+    `per_iteration` stages run once per HuBERT iteration and are called `name@i`. Stages with an `experiment` are logged
+    as runs of that MLflow experiment.
+    """
+
+    name: str
+    module: str
+    per_iteration: bool = False
+    experiment: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Verb:
+    """A command beside the flow: its module has `configure(parser)` and `main(args) -> int`."""
+
+    name: str
+    module: str
+
+
+STAGES = (
+    Stage(name="corpus", module="tongyeok.corpus.corpus"),
+    Stage(name="manifest", module="tongyeok.corpus.manifest"),
+    Stage(name="kmeans", module="tongyeok.speech2unit.kmeans", per_iteration=True),
+    Stage(name="labels", module="tongyeok.speech2unit.labels", per_iteration=True),
+    Stage(name="hubert", module="tongyeok.speech2unit.hubert", per_iteration=True, experiment="hubert"),
+    Stage(name="units", module="tongyeok.speech2unit.units"),
+    Stage(name="unit_health", module="tongyeok.speech2unit.unit_health", experiment="unit_health"),
+    Stage(name="bitext", module="tongyeok.unit2unit.bitext"),
+    Stage(name="translator", module="tongyeok.unit2unit.translator", experiment="translator"),
+    Stage(name="vocoder", module="tongyeok.unit2speech.vocoder", experiment="vocoder"),
+    Stage(name="translate_test", module="tongyeok.evaluation.translate_test"),
+    Stage(name="evaluate", module="tongyeok.evaluation.evaluate", experiment="evaluate"),
+)
+
+VERBS = (
+    Verb(name="params", module="tongyeok.verbs.params"),
+    Verb(name="scores", module="tongyeok.verbs.scores"),
+    Verb(name="timings", module="tongyeok.verbs.timings"),
+    Verb(name="translate", module="tongyeok.verbs.translate"),
+    Verb(name="relocate", module="tongyeok.verbs.relocate"),
+)
+
+BY_NAME = {stage.name: stage for stage in STAGES}

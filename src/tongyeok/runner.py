@@ -1,0 +1,184 @@
+"""Run one stage: read its section, lock its scratch folder, run it into a temporary folder, log it, put it in place.
+
+Nothing half-written is ever taken for whole: outputs appear by one rename, after everything is on disk.
+"""
+
+import ctypes
+import dataclasses
+import fcntl
+import hashlib
+import importlib
+import json
+import os
+import resource
+import shutil
+import signal
+import time
+import typing
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from tongyeok import config
+from tongyeok.base import files
+from tongyeok.base.stage import Context
+from tongyeok.errors import ConfigError, TongyeokError
+from tongyeok.registry import Stage
+
+WORKPLACE = Path(".tongyeok")
+SAMPLED_BYTES = 1 << 16
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Interface:
+    """What a stage's module declares: the classes of its configuration section and of its inputs."""
+
+    module: ModuleType
+    config: type[Any]
+    inputs: type[Any]
+
+
+def interface(stage: Stage) -> Interface:
+    """Import a stage's module and read the signature of its `run(cfg, *, inputs, outputs, context)`."""
+    module = importlib.import_module(stage.module)
+    hints = typing.get_type_hints(module.run)
+    return Interface(module=module, config=hints["cfg"], inputs=hints["inputs"])
+
+
+def execute(
+    stage: Stage,
+    *,
+    item: str | None,
+    inputs: Any,  # noqa: ANN401  each stage has its own class
+    outputs: Path,
+    params_path: Path,
+    settings: Sequence[str] = (),
+) -> Mapping[str, float]:
+    """Run `stage` and return its metrics.
+
+    Raises:
+        ConfigError: the parameters do not fit, or an iteration is missing or unwanted.
+        TongyeokError: an input is missing, or the same stage already runs on the same scratch folder.
+    """
+    if stage.per_iteration != (item is not None):
+        form = f"{stage.name}@<iteration>" if stage.per_iteration else stage.name
+        raise ConfigError(f"stage `{stage.name}` is called as `tongyeok {form}`")
+    params = config.read_params(params_path)
+    config.override(params, settings)
+    name = stage.name if item is None else f"{stage.name}@{item}"
+    where = f"{params_path}: {name.replace('@', '.')}"
+    module = interface(stage)
+    cfg = config.build(module.config, config.pick(params, stage.name, item, path=params_path), where=where)
+    runtime = config.build(Runtime, config.pick(params, "runtime", None, path=params_path), where="runtime")
+    _check_inputs(name, inputs)
+    _die_with_parent()
+    _pin_threads(runtime.threads)
+
+    from tongyeok import tracking  # noqa: PLC0415  after the threads are pinned
+
+    with _scratch(name, cfg, inputs) as scratch:
+        partial = outputs.with_name(f".{outputs.name}.partial")
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(parents=True)
+        started = time.monotonic()
+        with tracking.stage_run(stage, name=name, params=params, cfg=cfg, inputs=inputs, scratch=scratch) as tracked:
+            context = Context(scratch=scratch, threads=runtime.threads, on_metrics=tracked.on_metrics)
+            metrics = module.module.run(cfg, inputs=inputs, outputs=partial, context=context)
+            _put_in_place(partial, outputs)
+            tracked.finish(metrics, outputs)
+        _note_timing(name, seconds=time.monotonic() - started)
+    return typing.cast("Mapping[str, float]", metrics)
+
+
+@config.section
+class Runtime:
+    """Section `runtime`: what every stage shares."""
+
+    threads: int  # CPU threads of each process; results repeat byte for byte only at a fixed number
+
+    def __post_init__(self) -> None:
+        """Check the rules."""
+        if self.threads < 1:
+            raise ValueError(f"threads: expected at least 1, got {self.threads}")
+
+
+def _check_inputs(name: str, inputs: Any) -> None:  # noqa: ANN401
+    for field in dataclasses.fields(inputs):
+        path = getattr(inputs, field.name)
+        if path is not None and not path.exists():
+            raise TongyeokError(f"{name}: input --{field.name.replace('_', '-')} {path} does not exist; run `dvc repro`")
+
+
+def _pin_threads(threads: int) -> None:
+    """Pin the thread count of torch, BLAS and OpenMP, for speed and for repeatable sums."""
+    for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS"):
+        os.environ[variable] = str(threads)
+    import threadpoolctl  # noqa: PLC0415
+    import torch  # noqa: PLC0415
+
+    torch.set_num_threads(threads)
+    threadpoolctl.threadpool_limits(threads)
+
+
+def _die_with_parent() -> None:
+    """Ask the kernel to end this process when `dvc` is killed, so that no orphan trains on in the same folder."""
+    if "DVC_STAGE" in os.environ:
+        pr_set_pdeathsig = 1
+        ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGTERM)
+
+
+@contextmanager
+def _scratch(name: str, cfg: object, inputs: object) -> Iterator[Path]:
+    """A locked scratch folder for this configuration, inputs and code; other fingerprints' leftovers are removed."""
+    home = WORKPLACE / "scratch" / name.replace("@", "/")
+    home.mkdir(parents=True, exist_ok=True)
+    with (home / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise TongyeokError(f"{name} already runs in this checkout; wait for it or stop it") from None
+        fingerprint = _fingerprint(cfg, inputs)
+        for stale in sorted(home.iterdir()):
+            if stale.name not in {"lock", fingerprint}:
+                shutil.rmtree(stale)
+        scratch = home / fingerprint
+        scratch.mkdir(exist_ok=True)
+        yield scratch
+        shutil.rmtree(scratch)
+
+
+def _fingerprint(cfg: object, inputs: Any) -> str:  # noqa: ANN401
+    """Digest of configuration, inputs (names, sizes, first and last 64 KiB of each file) and the project's code."""
+    digest = hashlib.sha256(json.dumps(dataclasses.asdict(cfg), sort_keys=True, default=str).encode())  # type: ignore[call-overload]
+    roots = [getattr(inputs, field.name) for field in dataclasses.fields(inputs)]
+    source = Path(__file__).parent
+    for root in [*roots, source, source.with_name("tongyeok_fairseq")]:
+        if root is None:
+            continue
+        for path in [root] if root.is_file() else sorted(root.rglob("*")):
+            if path.is_file() and path.suffix != ".pyc":
+                digest.update(f"{path.relative_to(root)}:{path.stat().st_size}".encode())
+                with path.open("rb") as file:
+                    digest.update(file.read(SAMPLED_BYTES))
+                    if path.stat().st_size > 2 * SAMPLED_BYTES:
+                        file.seek(-SAMPLED_BYTES, os.SEEK_END)
+                    digest.update(file.read(SAMPLED_BYTES))
+    return digest.hexdigest()[:16]
+
+
+def _put_in_place(partial: Path, outputs: Path) -> None:
+    for path in sorted(partial.rglob("*")):
+        if path.is_file():
+            files.flush(path)
+    shutil.rmtree(outputs, ignore_errors=True)
+    partial.rename(outputs)
+
+
+def _note_timing(name: str, *, seconds: float) -> None:
+    """Append wall time and peak memory to a journal that `tongyeok timings` reads; never part of a hashed output."""
+    peaks = (resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    row = {"stage": name, "seconds": round(seconds, 2), "peak_mib": round(max(peaks) / 1024)}
+    with (WORKPLACE / "timings.jsonl").open("a") as journal:
+        journal.write(json.dumps(row) + "\n")

@@ -1,0 +1,1 @@
+"""Stage `vocoder`: from units back to speech."""

@@ -1,0 +1,1 @@
+"""Commands beside the flow: clients of what the stages made."""
