@@ -57,12 +57,11 @@ def _run_stage(stage: Stage, arguments: Sequence[str]) -> int:
         prog=f"tongyeok {arguments[0]}", description=interface.module.__doc__, argument_default=argparse.SUPPRESS
     )
     for field in dataclasses.fields(interface.inputs):
-        parser.add_argument(
-            f"--{field.name.replace('_', '-')}", type=Path, required=field.default is dataclasses.MISSING, metavar="PATH"
-        )
+        needed = field.default is dataclasses.MISSING
+        parser.add_argument(f"--{field.name.replace('_', '-')}", type=Path, required=needed, metavar="PATH")
     parser.add_argument("--outputs", type=Path, required=True, metavar="FOLDER", help="output folder, replaced whole")
     parser.add_argument("--params", type=Path, default=Path("params.yaml"), metavar="FILE")
-    parser.add_argument("--set", action="append", default=[], metavar="SECTION.FIELD=VALUE", help="override a parameter")
+    parser.add_argument("--set", action="append", default=[], metavar="SECTION.FIELD=VALUE")
     given = vars(parser.parse_args(arguments[1:]))
     settings, params, outputs = given.pop("set"), given.pop("params"), given.pop("outputs")
     item = arguments[0].partition("@")[2] or None

@@ -108,7 +108,9 @@ def _check_inputs(name: str, inputs: Any) -> None:  # noqa: ANN401
     for field in dataclasses.fields(inputs):
         path = getattr(inputs, field.name)
         if path is not None and not path.exists():
-            raise TongyeokError(f"{name}: input --{field.name.replace('_', '-')} {path} does not exist; run `dvc repro`")
+            raise TongyeokError(
+                f"{name}: input --{field.name.replace('_', '-')} {path} does not exist; run `dvc repro`"
+            )
 
 
 def _pin_threads(threads: int) -> None:
@@ -149,9 +151,10 @@ def _scratch(name: str, cfg: object, inputs: object) -> Iterator[Path]:
         shutil.rmtree(scratch)
 
 
-def _fingerprint(cfg: object, inputs: Any) -> str:  # noqa: ANN401
+def _fingerprint(cfg: Any, inputs: Any) -> str:  # noqa: ANN401
     """Digest of configuration, inputs (names, sizes, first and last 64 KiB of each file) and the project's code."""
-    digest = hashlib.sha256(json.dumps(dataclasses.asdict(cfg), sort_keys=True, default=str).encode())  # type: ignore[call-overload]
+    settings = dataclasses.asdict(cfg)
+    digest = hashlib.sha256(json.dumps(settings, sort_keys=True, default=str).encode())
     roots = [getattr(inputs, field.name) for field in dataclasses.fields(inputs)]
     source = Path(__file__).parent
     for root in [*roots, source, source.with_name("tongyeok_fairseq")]:

@@ -7,6 +7,7 @@ import io
 import zipfile
 from pathlib import Path
 from types import TracebackType
+from typing import Self
 
 import numpy as np
 import soundfile
@@ -43,8 +44,8 @@ def decode(data: bytes, *, name: str) -> tuple[Float[np.ndarray, "samples channe
         samples, rate = soundfile.read(io.BytesIO(data), dtype="float32", always_2d=True)
     except soundfile.LibsndfileError as error:
         raise CorpusError(
-            f"{name}: expected an audio file (wav, flac, ogg, mp3), got {len(data)} bytes that do not decode ({error}); "
-            "replace or remove the file"
+            f"{name}: expected an audio file (wav, flac, ogg, mp3), "
+            f"got {len(data)} bytes that do not decode ({error}); replace or remove the file"
         ) from None
     return samples, int(rate)
 
@@ -90,7 +91,8 @@ def read_location(root: Path, location: str) -> Samples:
     samples, rate = decode(data, name=location)
     if rate != SAMPLE_RATE or samples.shape[1] != 1:
         raise CorpusError(
-            f"{location}: expected 16000 Hz mono, got {rate} Hz and {samples.shape[1]} channels; pass it through `corpus`"
+            f"{location}: expected {SAMPLE_RATE} Hz mono, got {rate} Hz and {samples.shape[1]} channels; "
+            "pass it through the stage `corpus`"
         )
     return np.ascontiguousarray(samples[:, 0])
 
@@ -112,7 +114,7 @@ class PackWriter:
         assert self._zip.fp is not None
         return f"{self._path.name}:{self._zip.fp.tell() - len(data)}:{len(data)}"
 
-    def __enter__(self) -> "PackWriter":
+    def __enter__(self) -> Self:
         """Enter the writing context."""
         return self
 

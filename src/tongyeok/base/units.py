@@ -1,4 +1,4 @@
-"""Unit sequences: 50 a second, with repeats, one line per utterance, in a file that names its codebook and checkpoint."""
+"""Unit sequences: 50 a second, with repeats, one line per utterance, in a file that names where they come from."""
 
 import json
 from collections.abc import Mapping
@@ -54,7 +54,8 @@ def read_units(path: Path) -> tuple[UnitSource, dict[str, Units]]:
             raise UnitError(f"{path}:{number}: utterance {utt!r} stands twice")
         if sequence.size and not 0 <= sequence.min() <= sequence.max() < source.clusters:
             raise UnitError(
-                f"{path}:{number}: {utt}: expected units in 0..{source.clusters - 1}, got {sequence.min()}..{sequence.max()}"
+                f"{path}:{number}: {utt}: expected units in 0..{source.clusters - 1}, "
+                f"got {sequence.min()}..{sequence.max()}"
             )
         units[utt] = sequence
     return source, units
