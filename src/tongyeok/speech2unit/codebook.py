@@ -1,5 +1,6 @@
 """The codebook: centroids that turn feature frames into units, stored as safetensors together with their origin."""
 
+import json
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -81,13 +82,12 @@ class Codebook:
         return viterbi(self.distances(features), penalty=switch_penalty * self.switch_scale)
 
     def save(self, path: Path) -> None:
-        """Write centroids and origin as one safetensors file."""
-        layer = "" if self.layer is None else str(self.layer)
-        metadata = {"checkpoint": self.checkpoint, "feature": self.feature, "layer": layer}
+        """Write centroids and origin as one safetensors file; the same codebook gives the same bytes."""
+        # One entry: safetensors writes several in random order.
+        origin = {"feature": self.feature, "layer": self.layer, "checkpoint": self.checkpoint}
+        tensors = {"centroids": np.ascontiguousarray(self.centroids, dtype=np.float32)}
         with whole(path) as partial:
-            partial.write_bytes(
-                save({"centroids": np.ascontiguousarray(self.centroids, np.float32)}, metadata=metadata)
-            )
+            partial.write_bytes(save(tensors, metadata={"origin": json.dumps(origin)}))
 
     @staticmethod
     def load(path: Path) -> "Codebook":
@@ -98,14 +98,9 @@ class Codebook:
         """
         try:
             with safe_open(path, framework="numpy") as file:
-                metadata = file.metadata() or {}
-                return Codebook(
-                    centroids=file.get_tensor("centroids"),
-                    feature=cast("Feature", metadata["feature"]),
-                    layer=int(metadata["layer"]) if metadata["layer"] else None,
-                    checkpoint=metadata["checkpoint"],
-                )
-        except (OSError, SafetensorError, KeyError, ValueError) as error:
+                origin = json.loads((file.metadata() or {})["origin"])
+                return Codebook(centroids=file.get_tensor("centroids"), **origin)
+        except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
             raise UnitError(f"{path}: expected a codebook (safetensors), got {error}; run the stage `kmeans`") from None
 
     @cached_property
