@@ -73,13 +73,19 @@ class Codebook:
         Raises:
             UnitError: the features have another dimension.
         """
+        starts = range(0, max(1, len(features)), BLOCK)
         if switch_penalty == 0:
-            blocks = [
-                self.distances(features[start : start + BLOCK]).argmin(axis=1)
-                for start in range(0, max(1, len(features)), BLOCK)
-            ]
-            return np.concatenate(blocks).astype(np.int32)
-        return viterbi(self.distances(features), penalty=switch_penalty * self.switch_scale)
+            blocks = [features[start : start + BLOCK] for start in starts]
+            return np.concatenate([self.decode(self.distances(block), switch_penalty=0) for block in blocks])
+        return self.decode(self.distances(features), switch_penalty=switch_penalty)
+
+    def decode(
+        self, distances: Float[np.ndarray, "frames clusters"], *, switch_penalty: float
+    ) -> Int[np.ndarray, " frames"]:
+        """The units that `distances` lead to; `assign` tells how."""
+        if switch_penalty == 0:
+            return np.asarray(distances.argmin(axis=1), dtype=np.int32)
+        return viterbi(distances, penalty=switch_penalty * self.switch_scale)
 
     def save(self, path: Path) -> None:
         """Write centroids and origin as one safetensors file; the same codebook gives the same bytes."""

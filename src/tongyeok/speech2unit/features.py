@@ -17,11 +17,10 @@ from tongyeok.base.audio import UNIT_HOP, Samples, read_location
 from tongyeok.base.files import sha256
 from tongyeok.base.manifests import Manifest
 from tongyeok.errors import CheckpointError, CorpusError, UnitError
-from tongyeok.speech2unit.codebook import Codebook, Feature, describe
+from tongyeok.speech2unit.codebook import Codebook, Feature
 from tongyeok.speech2unit.mfcc import mfcc
 
 CHECKPOINT = "checkpoint.pt"
-MANIFEST = "manifest"  # the `source` of MFCC: no model, only the manifest
 
 
 class Extractor(Protocol):
@@ -49,15 +48,16 @@ class Extractor(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class MfccExtractor:
-    """MFCC with deltas, 100 frames a second."""
+    """MFCC with deltas, 100 frames a second, after `margin` samples of silence on either side of the recording."""
 
+    margin: int = 0
     feature: Feature = "mfcc"
     layer: int | None = None
     checkpoint: str = ""
 
     def extract(self, samples: Samples) -> Float[np.ndarray, "frames dim"]:
         """MFCC frames of one recording."""
-        return mfcc(samples)
+        return mfcc(np.pad(samples, self.margin) if self.margin else samples)
 
 
 class HubertExtractor:
@@ -81,48 +81,39 @@ class HubertExtractor:
         return frames
 
 
-def open_extractor(*, source: str, layer: int | None, manifest: Path, hubert: Path | None) -> Extractor:
-    """The extractor of a configured feature source.
-
-    Args:
-        source: `manifest` for MFCC, `hubert/<i>` for a HuBERT iteration.
-        layer: 1-based HuBERT layer; None for MFCC.
-        manifest: the manifest folder. One DVC template serves every iteration and passes `outputs/<source>` as
-            `hubert`, so for MFCC `hubert` may be this same folder.
-        hubert: the folder of the stage `hubert`, or None.
+def open_extractor(*, hubert: Path | None, layer: int | None) -> Extractor:
+    """The extractor for a layer of the checkpoint in the folder `hubert`; MFCC where both are None.
 
     Raises:
-        UnitError: `source` and `hubert` do not belong together.
-        CheckpointError: the HuBERT folder has no checkpoint.
+        UnitError: a model without a layer, or a layer without a model.
+        CheckpointError: the folder has no checkpoint.
     """
-    if source == MANIFEST:
-        if hubert is not None and hubert.resolve() != manifest.resolve():
-            raise UnitError(f"--hubert {hubert}: source `manifest` means MFCC features, without a model; leave it out")
+    if hubert is None and layer is None:
         return MfccExtractor()
-    if hubert is None or layer is None:
+    if hubert is None:
         raise UnitError(
-            f"source `{source}` needs --hubert <folder of its checkpoint> and a layer, got {hubert}, {layer}"
+            f"layer {layer} of HuBERT is wanted, but no --hubert is given; pass the folder of its checkpoint"
         )
-    checkpoint = hubert / CHECKPOINT
-    if not checkpoint.is_file():
-        raise CheckpointError(f"{checkpoint}: no such file, but source is `{source}`; run the stage `hubert` first")
-    return HubertExtractor(checkpoint, layer=layer)
+    if layer is None:
+        raise UnitError(f"--hubert {hubert}: MFCC features need no model; leave it out, or configure a layer")
+    return HubertExtractor(_checkpoint(hubert), layer=layer)
 
 
-def check_origin(codebook: Codebook, extractor: Extractor, *, name: str) -> None:
-    """Refuse features of another kind, layer or checkpoint than the codebook was fitted on.
+def matching_extractor(codebook: Codebook, *, hubert: Path | None) -> Extractor:
+    """The extractor of the features that `codebook` was fitted on.
 
     Raises:
-        UnitError: they differ.
+        UnitError: `hubert` holds another checkpoint than the codebook's, or none is needed or given.
+        CheckpointError: the folder has no checkpoint.
     """
-    expected = (codebook.feature, codebook.layer, codebook.checkpoint)
-    if (extractor.feature, extractor.layer, extractor.checkpoint) != expected:
-        got = (
-            "MFCC" if extractor.feature == "mfcc" else f"HuBERT layer {extractor.layer} of {extractor.checkpoint[:12]}"
-        )
-        raise UnitError(
-            f"{name}: fitted on {describe(codebook)}, but got features of {got}; run `kmeans` on these features"
-        )
+    if hubert is not None and codebook.feature == "hubert":
+        found = sha256(_checkpoint(hubert))
+        if found != codebook.checkpoint:
+            raise UnitError(
+                f"{_checkpoint(hubert)}: the codebook was fitted on features of checkpoint "
+                f"{codebook.checkpoint[:12]}…, this is {found[:12]}…; give the same checkpoint, or run `kmeans` on this one"
+            )
+    return open_extractor(hubert=hubert, layer=codebook.layer)
 
 
 def stream(
@@ -147,12 +138,8 @@ def stream(
         yield utt, frames
 
 
-def check_source(source: str) -> None:
-    """Check a configured feature source.
-
-    Raises:
-        ValueError: it is neither `manifest` nor `hubert/<i>`.
-    """
-    name, _, iteration = source.partition("/")
-    if source != MANIFEST and (name != "hubert" or not iteration.isdigit()):
-        raise ValueError(f"source: expected `manifest` (MFCC) or `hubert/<iteration>`, got {source!r}")
+def _checkpoint(hubert: Path) -> Path:
+    path = hubert / CHECKPOINT
+    if not path.is_file():
+        raise CheckpointError(f"{path}: no such checkpoint; run the stage `hubert` first")
+    return path

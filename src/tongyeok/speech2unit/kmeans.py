@@ -17,8 +17,10 @@ from tongyeok.base.stage import Context
 from tongyeok.config import section
 from tongyeok.errors import UnitError
 from tongyeok.speech2unit.codebook import FILE, Codebook
-from tongyeok.speech2unit.features import MANIFEST, check_source, open_extractor, stream
+from tongyeok.speech2unit.features import open_extractor, stream
 from tongyeok.speech2unit.reservoir import Reservoir
+
+MANIFEST = "manifest"  # the source that needs no model: MFCC
 
 
 @section
@@ -38,7 +40,9 @@ class KmeansConfig:
 
     def __post_init__(self) -> None:
         """Check the rules."""
-        check_source(self.source)
+        name, _, iteration = self.source.partition("/")
+        if self.source != MANIFEST and (name != "hubert" or not iteration.isdigit()):
+            raise ValueError(f"source: expected `manifest` (MFCC) or `hubert/<iteration>`, got {self.source!r}")
         if (self.layer is None) != (self.source == MANIFEST):
             raise ValueError(f"layer: null for source `manifest` and a layer for `hubert/<i>`, got {self.layer}")
         if self.layer is not None and self.layer < 1:
@@ -105,7 +109,7 @@ def measure(codebook: Codebook, frames: Float[np.ndarray, "frames dim"]) -> dict
 
 def run(cfg: KmeansConfig, *, inputs: Inputs, outputs: Path, context: Context) -> dict[str, float]:  # noqa: ARG001
     """Sample the training split's frames, fit the codebook, and write it."""
-    extractor = open_extractor(source=cfg.source, layer=cfg.layer, manifest=inputs.manifest, hubert=inputs.hubert)
+    extractor = open_extractor(hubert=inputs.hubert, layer=cfg.layer)
     reservoir = Reservoir(cfg.frames, seed=cfg.seed)
     for utt, frames in stream(read_manifest(inputs.manifest, "train"), extractor, description="sampling frames"):
         reservoir.add(utt, frames)

@@ -15,7 +15,7 @@ from tongyeok.base.stage import Context
 from tongyeok.config import section
 from tongyeok.errors import UnitError
 from tongyeok.speech2unit.codebook import FILE, Codebook
-from tongyeok.speech2unit.features import Extractor, check_origin, check_source, open_extractor, stream
+from tongyeok.speech2unit.features import Extractor, matching_extractor, stream
 
 SPLITS = ("train", "valid")
 
@@ -24,12 +24,10 @@ SPLITS = ("train", "valid")
 class LabelsConfig:
     """One iteration of section `labels`."""
 
-    source: str  # as `kmeans.<i>.source`, which made the codebook: `manifest` (MFCC) or `hubert/<i>`
     switch_penalty: float  # cost of changing the unit, in the codebook's `switch_scale`; fairseq: 0, nearest centroid
 
     def __post_init__(self) -> None:
         """Check the rules."""
-        check_source(self.source)
         if self.switch_penalty < 0:
             raise ValueError(f"switch_penalty: expected 0 (nearest centroid) or more, got {self.switch_penalty}")
 
@@ -51,8 +49,7 @@ def dictionary(clusters: int) -> str:
 def run(cfg: LabelsConfig, *, inputs: Inputs, outputs: Path, context: Context) -> dict[str, float]:  # noqa: ARG001
     """Assign and write the labels of the training and validation splits."""
     codebook = Codebook.load(inputs.kmeans / FILE)
-    extractor = open_extractor(source=cfg.source, layer=codebook.layer, manifest=inputs.manifest, hubert=inputs.hubert)
-    check_origin(codebook, extractor, name=str(inputs.kmeans / FILE))
+    extractor = matching_extractor(codebook, hubert=inputs.hubert)
     write_text(outputs / "dict.km.txt", dictionary(codebook.clusters))
     metrics: dict[str, float] = {}
     for split in SPLITS:

@@ -1,0 +1,116 @@
+"""Stage `units`: the unit sequence of every utterance of every split, 50 units a second, one file per language.
+
+Units come from the last codebook. A codebook of HuBERT features gives one unit per frame; a codebook of MFCC, the
+baseline that HuBERT has to beat, gives one unit per two frames of 10 ms, by their mean squared distance.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float
+
+from tongyeok.base.audio import MFCC_HOP, UNIT_HOP, UNIT_RATE, exact_div
+from tongyeok.base.files import sha256, write_json
+from tongyeok.base.manifests import SPLITS, Manifest, read_manifest
+from tongyeok.base.stage import Context
+from tongyeok.base.units import Units, UnitSource, run_lengths, write_units
+from tongyeok.base.utterances import read_utterances
+from tongyeok.config import section
+from tongyeok.errors import UnitError
+from tongyeok.speech2unit.codebook import FILE, Codebook
+from tongyeok.speech2unit.features import Extractor, MfccExtractor, matching_extractor, stream
+from tongyeok.speech2unit.mfcc import WINDOW
+
+FOLD = exact_div(UNIT_HOP, MFCC_HOP)  # MFCC frames per unit
+MARGIN = exact_div(WINDOW - MFCC_HOP, 2)  # samples on either side that make MFCC frames = samples // 160
+
+
+@section
+class UnitsConfig:
+    """Section `units`."""
+
+    switch_penalty: float  # cost of changing the unit, in the codebook's `switch_scale`; paper: 0, nearest centroid
+
+    def __post_init__(self) -> None:
+        """Check the rules."""
+        if self.switch_penalty < 0:
+            raise ValueError(f"switch_penalty: expected 0 (nearest centroid) or more, got {self.switch_penalty}")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Inputs:
+    """Corpus, manifest, the last codebook, and the HuBERT it belongs to (none for a codebook of MFCC)."""
+
+    corpus: Path
+    manifest: Path
+    kmeans: Path
+    hubert: Path | None = None
+
+
+def encode(
+    manifest: Manifest, codebook: Codebook, extractor: Extractor, *, switch_penalty: float, description: str
+) -> Iterator[tuple[str, Units]]:
+    """Yield each utterance of `manifest` with its samples // 320 units.
+
+    Raises:
+        UnitError: the features give another number of units.
+    """
+    frames_of = stream(manifest, extractor, description=description)
+    for (utt, frames), samples in zip(frames_of, manifest.samples, strict=True):
+        distances = codebook.distances(frames)
+        if extractor.feature == "mfcc":
+            distances = fold(distances)
+        units = codebook.decode(distances, switch_penalty=switch_penalty)
+        if len(units) != samples // UNIT_HOP:
+            raise UnitError(f"{utt}: expected {samples // UNIT_HOP} units from {samples} samples, got {len(units)}")
+        yield utt, units
+
+
+def fold(distances: Float[np.ndarray, "frames clusters"]) -> Float[np.ndarray, "units clusters"]:
+    """Mean distance of the two MFCC frames that make one unit; an odd last frame is left out."""
+    count = len(distances) // FOLD
+    pairs = distances[: count * FOLD].reshape(count, FOLD, distances.shape[1])
+    return np.asarray(pairs.mean(axis=1), dtype=np.float32)
+
+
+def run(cfg: UnitsConfig, *, inputs: Inputs, outputs: Path, context: Context) -> dict[str, float]:  # noqa: ARG001
+    """Encode every split and write the units of each language in the corpus's order."""
+    path = inputs.kmeans / FILE
+    codebook = Codebook.load(path)
+    extractor: Extractor = matching_extractor(codebook, hubert=inputs.hubert)
+    if codebook.feature == "mfcc":
+        extractor = MfccExtractor(margin=MARGIN)
+    sequences: dict[str, Units] = {}
+    for split in SPLITS:
+        manifest = read_manifest(inputs.manifest, split)
+        sequences |= encode(
+            manifest, codebook, extractor, switch_penalty=cfg.switch_penalty, description=f"units of {split}"
+        )
+    languages: dict[str, dict[str, Units]] = {}
+    for utterance in read_utterances(inputs.corpus):
+        if utterance.utt in sequences:
+            languages.setdefault(utterance.lang, {})[utterance.utt] = sequences.pop(utterance.utt)
+    if sequences:
+        raise UnitError(
+            f"{inputs.manifest}: {len(sequences)} utterances are not in the corpus, the first is {min(sequences)!r}; "
+            "rebuild `manifest`"
+        )
+    source = UnitSource(codebook=sha256(path), checkpoint=codebook.checkpoint, clusters=codebook.clusters)
+    for lang, units in sorted(languages.items()):
+        write_units(outputs / f"{lang}.tsv", source, units)
+    metrics = {
+        f"{lang}/units_per_second": units_per_second(units.values()) for lang, units in sorted(languages.items())
+    }
+    write_json(outputs / "metrics.json", metrics)
+    return metrics
+
+
+def units_per_second(sequences: Iterable[Units]) -> float:
+    """How many units a second remain when adjacent repeats are merged."""
+    kept = frames = 0
+    for units in sequences:
+        kept += len(run_lengths(units)[0])
+        frames += len(units)
+    return UNIT_RATE * kept / max(1, frames)
