@@ -1,0 +1,148 @@
+"""fairseq's trainer made steady: skips non-finite updates, notices divergence, saves whole checkpoints only."""
+
+import statistics
+from collections import deque
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from fairseq.trainer import Trainer
+
+from tongyeok.base.files import whole
+from tongyeok.errors import TrainingError
+from tongyeok_fairseq.progress import Recorder
+
+LAST, BEST = "checkpoint_last.pt", "checkpoint_best.pt"
+REFERENCE_UPDATES = 100  # running median of the loss is taken over so many updates
+RECENT_UPDATES = 10  # and compared with the median of the last few
+JUMP = 1.25  # the origin's HuBERT jumped from 4.7 to 8.3 (x 1.8) and stayed; batches vary by a few per cent
+MOST_SKIPPED = 20  # consecutive updates with a non-finite gradient
+
+
+class DivergedError(TrainingError):
+    """The loss jumped and stayed up; carries the update it was noticed at."""
+
+    def __init__(self, message: str, *, step: int) -> None:
+        super().__init__(message)
+        self.step = step
+
+
+class Monitor:
+    """Watches loss and gradient norm of every update against their running medians."""
+
+    def __init__(self) -> None:
+        """Start with nothing seen."""
+        self._losses: deque[float] = deque(maxlen=REFERENCE_UPDATES + RECENT_UPDATES)
+        self._norms: deque[float] = deque(maxlen=REFERENCE_UPDATES + RECENT_UPDATES)
+        self._skipped = 0
+
+    def watch(self, *, step: int, loss: float, norm: float, lr: float) -> None:
+        """Take one finished update.
+
+        Raises:
+            DivergedError: the median loss of the last updates exceeds the running median by 25 %.
+        """
+        self._skipped = 0
+        self._losses.append(loss)
+        self._norms.append(norm)
+        if len(self._losses) < REFERENCE_UPDATES + RECENT_UPDATES:
+            return
+        before, recent = list(self._losses)[:-RECENT_UPDATES], list(self._losses)[-RECENT_UPDATES:]
+        usual, now = statistics.median(before), statistics.median(recent)
+        if now > JUMP * usual:
+            norms = list(self._norms)
+            raise DivergedError(
+                f"diverged at update {step}: loss {now:.3f} against a running median of {usual:.3f}, gradient norm "
+                f"{max(norms[-RECENT_UPDATES:]):.3g} against {statistics.median(norms[:-RECENT_UPDATES]):.3g}, at learning "
+                f"rate {lr:.3g}; lower the learning rate, lengthen the warm-up or take more audio or tokens per update",
+                step=step,
+            )
+
+    def skip(self, *, step: int, lr: float) -> None:
+        """Count an update whose gradient is not finite.
+
+        Raises:
+            TrainingError: too many in a row.
+        """
+        self._skipped += 1
+        if self._skipped > MOST_SKIPPED:
+            raise TrainingError(
+                f"gradient not finite in {self._skipped} updates running, up to update {step}, at learning rate {lr:.3g}; "
+                "lower the learning rate, or look for NaN in the audio"
+            )
+
+    def state(self) -> dict[str, Any]:
+        """Plain values for a checkpoint."""
+        return {"losses": list(self._losses), "norms": list(self._norms), "skipped": self._skipped}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from `state()`."""
+        self._losses.clear()
+        self._losses.extend(state["losses"])
+        self._norms.clear()
+        self._norms.extend(state["norms"])
+        self._skipped = state["skipped"]
+
+
+class SteadyTrainer(Trainer):  # type: ignore[misc]
+    """fairseq's trainer with a monitor: a non-finite gradient is dropped with its update, not fatal."""
+
+    def __init__(self, *args: Any, monitor: Monitor, recorder: Recorder, **kwargs: Any) -> None:  # noqa: ANN401
+        super().__init__(*args, **kwargs)
+        self._monitor = monitor
+        self._recorder = recorder
+        self._norm: float | None = None
+
+    def clip_grad_norm(self, clip_norm: float) -> torch.Tensor:
+        """Clip; where the norm is not finite, drop all gradients, so that the optimizer's step changes nothing."""
+        norm: torch.Tensor = super().clip_grad_norm(clip_norm)
+        if torch.isfinite(norm).all():
+            self._norm = float(norm)
+            return norm
+        self._norm = None
+        self._monitor.skip(step=self.get_num_updates() + 1, lr=self.get_lr())
+        self.zero_grad()
+        return torch.zeros_like(norm)
+
+    def train_step(self, samples: Any, raise_oom: bool = False) -> Any:  # noqa: ANN401, FBT001, FBT002  fairseq's signature
+        """One update, watched."""
+        output = super().train_step(samples, raise_oom)
+        step = self.get_num_updates()
+        if output is not None and self._norm is not None:
+            self._monitor.watch(step=step, loss=float(output["loss"]), norm=self._norm, lr=self.get_lr())
+        self._recorder.advance(step)
+        return output
+
+
+class Saver:
+    """Takes the place of `checkpoint_utils.save_checkpoint`: `checkpoint_last.pt` and, at a new best, `checkpoint_best.pt`.
+
+    fairseq saves one file and copies it over the others, so that a kill can leave half a `checkpoint_last.pt`; its best
+    value lives on the function and leaks into the next training of the process. Here every file appears by a rename,
+    the best one first, and `best` lives on this object (fairseq reads and writes that attribute).
+    """
+
+    best: float
+
+    def __init__(self, extra: Callable[[], dict[str, Any]]) -> None:
+        """Save what `extra()` returns under `extra_state["tongyeok"]`."""
+        self._extra = extra
+
+    def __call__(self, cfg: Any, trainer: Trainer, epoch_itr: Any, val_loss: float | None) -> str:  # noqa: ANN401
+        """Save; fairseq's signature. Returns the path of the file."""
+        trainer.consolidate_optimizer()
+        pick = max if cfg.maximize_best_checkpoint_metric else min
+        is_best = val_loss is not None and (not hasattr(self, "best") or pick(val_loss, self.best) == val_loss)
+        if is_best and val_loss is not None:
+            self.best = val_loss
+        state = {"train_iterator": epoch_itr.state_dict(), "val_loss": val_loss, "tongyeok": self._extra()}
+        if hasattr(self, "best"):
+            state["best"] = self.best
+        last = Path(cfg.save_dir) / LAST
+        with whole(last) as partial:
+            trainer.save_checkpoint(str(partial), state)
+            if is_best:
+                with whole(last.with_name(BEST)) as best:
+                    best.hardlink_to(partial)
+        return str(last)

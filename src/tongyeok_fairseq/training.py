@@ -1,0 +1,220 @@
+"""Run fairseq's trainer inside this process: resumable, repeatable, and never silent about a crash."""
+
+import functools
+import logging
+import math
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from fairseq import checkpoint_utils
+from fairseq.dataclass.configs import FairseqConfig
+from fairseq.dataclass.initialize import add_defaults
+from omegaconf import DictConfig, OmegaConf
+from tqdm import tqdm
+
+from tongyeok.base.stage import OnMetrics
+from tongyeok.errors import TongyeokError, TrainingError
+from tongyeok_fairseq.progress import Recorder, heard_by
+from tongyeok_fairseq.safety import load_checkpoint
+from tongyeok_fairseq.steady import BEST, LAST, DivergedError, Monitor, Saver, SteadyTrainer
+
+NEVER = 10**9
+LOWER_LR = 0.5  # factor of each step back after a divergence
+LOWEST_LR = 0.1  # give up below this share of the configured learning rate
+LOG = "fairseq.log"
+GROUPS = ("task", "model", "criterion", "optimizer", "lr_scheduler")
+KNOWN_WARNINGS = (  # of fairseq 0.12 under torch 2.13
+    r"`torch\.nn\.utils\.weight_norm` is deprecated",
+    r"'pin_memory' argument is set as true but no accelerator is found",
+    r"`torch\.cuda\.amp\.autocast\(args\.\.\.\)` is deprecated",
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Trained:
+    """A finished training: the state after the last update, the state with the best validation figure, and the curves.
+
+    `curves` has one mapping per reported update, with `step` and figures such as `train/loss` and `valid/loss`; it holds
+    no clock times, and is the same whether the training was interrupted or not.
+    """
+
+    last: Path
+    best: Path
+    updates: int
+    curves: list[dict[str, float]]
+
+
+def train(
+    config: Mapping[str, Mapping[str, Any]],
+    *,
+    scratch: Path,
+    name: str,
+    on_metrics: OnMetrics,
+    lower_lr_on_divergence: bool,
+) -> Trained:
+    """Train with fairseq until `optimization.max_update`, going on from `scratch` where an earlier run was interrupted.
+
+    Args:
+        config: fairseq's configuration groups as plain values. `task`, `model`, `criterion`, `optimizer` and
+            `lr_scheduler` carry a `_name`; needed too are `optimization.{max_update,lr,clip_norm}`, a batch size under
+            `dataset`, `checkpoint.save_interval_updates` and `common.{seed,log_interval}`. Unknown keys are refused.
+        scratch: folder for resumable state and fairseq's log.
+        name: what the progress bar shows.
+        on_metrics: receives training and validation figures.
+        lower_lr_on_divergence: after a divergence go back to the last saved state at half the learning rate, up to
+            three times; otherwise stop at once.
+
+    Raises:
+        TrainingError: diverged, or fairseq crashed.
+    """
+    scratch.mkdir(parents=True, exist_ok=True)
+    last, updates = scratch / LAST, config["optimization"]["max_update"]
+    scale = 1.0
+    while True:
+        done, kept_scale = _progress(last)
+        scale = min(scale, kept_scale)
+        if done < updates:
+            recorder = Recorder(on_metrics, name=name, updates=updates)
+            try:
+                _run(_with_lr(config, scale), scratch=scratch, recorder=recorder, scale=scale)
+            except DivergedError as error:
+                if not lower_lr_on_divergence or scale * LOWER_LR < LOWEST_LR:
+                    raise
+                scale *= LOWER_LR
+                tqdm.write(f"{name}: {error}; going back to update {_progress(last)[0]} at {scale:g} x learning rate")
+                continue
+            done, _ = _progress(last)
+        if done < updates:
+            raise TrainingError(f"{name}: fairseq stopped at update {done} of {updates}; its log is {scratch / LOG}")
+        rows = load_checkpoint(last)["extra_state"]["tongyeok"]["rows"]
+        best = scratch / BEST
+        return Trained(last=last, best=best if best.exists() else last, updates=done, curves=rows)
+
+
+def _progress(last: Path) -> tuple[int, float]:
+    """Finished updates and the share of the learning rate in force, from the saved state."""
+    if not last.exists():
+        return 0, 1.0
+    state = load_checkpoint(last)
+    return state["optimizer_history"][-1]["num_updates"], state["extra_state"]["tongyeok"]["scale"]
+
+
+def _with_lr(config: Mapping[str, Mapping[str, Any]], scale: float) -> dict[str, dict[str, Any]]:
+    plain = {group: dict(values) for group, values in config.items()}
+    plain["optimization"]["lr"] = [lr * scale for lr in plain["optimization"]["lr"]]
+    return plain
+
+
+def _run(config: Mapping[str, Mapping[str, Any]], *, scratch: Path, recorder: Recorder, scale: float) -> None:
+    from fairseq.distributed import utils as distributed  # noqa: PLC0415
+
+    main = _trainer_module()
+    monitor = Monitor()
+    cfg = compose(config, scratch=scratch)
+
+    def extra() -> dict[str, Any]:
+        return {"rows": recorder.rows, "monitor": monitor.state(), "scale": scale}
+
+    original_load = checkpoint_utils.load_checkpoint
+
+    def load(cfg: Any, trainer: Any, **options: Any) -> Any:  # noqa: ANN401  fairseq's signature
+        state, iterator = original_load(cfg, trainer, **options)
+        if state is not None:
+            recorder.rows = state["tongyeok"]["rows"]
+            monitor.restore(state["tongyeok"]["monitor"])
+            recorder.advance(trainer.get_num_updates())
+        return state, iterator
+
+    with (
+        _replaced(main, "Trainer", functools.partial(SteadyTrainer, monitor=monitor, recorder=recorder)),
+        _replaced(checkpoint_utils, "save_checkpoint", Saver(extra)),
+        _replaced(checkpoint_utils, "load_checkpoint", load),
+        heard_by(recorder),
+        _logging_to(scratch / LOG),
+        warnings.catch_warnings(),
+    ):
+        for message in KNOWN_WARNINGS:
+            warnings.filterwarnings("ignore", message=message)
+        try:
+            distributed.call_main(cfg, main.main)
+        except TongyeokError:
+            raise
+        except Exception as error:
+            logging.getLogger("fairseq").exception("crashed")
+            reason = str(error).strip() or type(error).__name__
+            raise TrainingError(f"fairseq crashed: {reason}; its log is {scratch / LOG}") from error
+
+
+def compose(config: Mapping[str, Mapping[str, Any]], *, scratch: Path) -> DictConfig:
+    """fairseq's whole configuration, as `fairseq-hydra-train` composes it, with this project's fixed choices."""
+    cuda = torch.cuda.is_available()
+    fixed = {
+        "common": {"cpu": not cuda, "no_progress_bar": True, "suppress_crashes": False},
+        "distributed_training": {"distributed_world_size": 1},
+        # no buffer: its thread outlives an interrupted run and aborts the interpreter; loader workers prefetch anyway
+        "dataset": {"validate_interval": NEVER, "disable_validation": False, "data_buffer_size": 0},
+        "checkpoint": {"save_dir": str(scratch), "save_interval": NEVER},
+    }
+    cfg = OmegaConf.structured(FairseqConfig)
+    for group in {**fixed, **config}:
+        values = {**config.get(group, {}), **fixed.get(group, {})}
+        if group in GROUPS:
+            cfg[group] = OmegaConf.create(values)
+        else:
+            cfg[group] = OmegaConf.merge(cfg[group], values)
+    save = cfg.checkpoint.save_interval_updates
+    cfg.dataset.validate_interval_updates = save
+    add_defaults(cfg)
+    missing = [group for group in GROUPS if cfg[group] is None]
+    assert not missing, f"configuration lacks {missing}"
+    assert 0 < cfg.optimization.max_update < math.inf
+    plain = OmegaConf.create(OmegaConf.to_container(cfg, resolve=True, enum_to_str=True))
+    OmegaConf.set_struct(plain, True)
+    return plain
+
+
+def _trainer_module() -> Any:  # noqa: ANN401  a module
+    """Import fairseq's command without letting it configure this process's logging."""
+    root = logging.getLogger()
+    handlers, level = list(root.handlers), root.level
+    import fairseq_cli.train  # noqa: PLC0415
+
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    return fairseq_cli.train
+
+
+@contextmanager
+def _replaced(module: Any, name: str, value: Any) -> Iterator[None]:  # noqa: ANN401
+    original = getattr(module, name)
+    setattr(module, name, value)
+    try:
+        yield
+    finally:
+        setattr(module, name, original)
+
+
+@contextmanager
+def _logging_to(path: Path) -> Iterator[None]:
+    """Send everything that fairseq logs to a file, and nothing to the terminal."""
+    handler = logging.FileHandler(path)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s %(message)s"))
+    loggers = [logging.getLogger(name) for name in ("fairseq", "fairseq_cli")]
+    before = [(logger.propagate, logger.level) for logger in loggers]
+    for logger in loggers:
+        logger.addHandler(handler)
+        logger.propagate = False
+        logger.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        for logger, (propagate, level) in zip(loggers, before, strict=True):
+            logger.removeHandler(handler)
+            logger.propagate = propagate
+            logger.setLevel(level)
+        handler.close()
