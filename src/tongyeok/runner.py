@@ -28,6 +28,7 @@ from tongyeok.errors import ConfigError, TongyeokError
 from tongyeok.registry import Stage
 
 WORKPLACE = Path(".tongyeok")
+TIMINGS = WORKPLACE / "timings.jsonl"
 SAMPLED_BYTES = 1 << 16
 
 
@@ -78,17 +79,19 @@ def execute(
 
     from tongyeok import tracking  # noqa: PLC0415  after the threads are pinned
 
-    with _scratch(name, cfg, inputs) as scratch:
+    with _scratch(name, cfg, inputs, threads=runtime.threads) as scratch:
         partial = outputs.with_name(f".{outputs.name}.partial")
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)
-        started = time.monotonic()
-        with tracking.stage_run(stage, name=name, params=params, cfg=cfg, inputs=inputs, scratch=scratch) as tracked:
-            context = Context(scratch=scratch, threads=runtime.threads, on_metrics=tracked.on_metrics)
+        state = scratch / "state"
+        state.mkdir(exist_ok=True)
+        given = paths(inputs)
+        with tracking.stage_run(stage, name=name, params=params, inputs=given, folder=scratch / "tracking") as tracked:
+            context = Context(scratch=state, threads=runtime.threads, on_metrics=tracked.on_metrics)
             metrics = module.module.run(cfg, inputs=inputs, outputs=partial, context=context)
             _put_in_place(partial, outputs)
-            tracked.finish(metrics, outputs)
-        _note_timing(name, seconds=time.monotonic() - started)
+            timings = _note_timing(name)
+            tracked.finish(metrics, outputs, timings)
     return typing.cast("Mapping[str, float]", metrics)
 
 
@@ -104,13 +107,16 @@ class Runtime:
             raise ValueError(f"threads: expected at least 1, got {self.threads}")
 
 
+def paths(inputs: Any) -> dict[str, Path]:  # noqa: ANN401
+    """Name -> path of a stage's inputs; optional ones that were not given are left out."""
+    given = {field.name: getattr(inputs, field.name) for field in dataclasses.fields(inputs)}
+    return {name: path for name, path in given.items() if path is not None}
+
+
 def _check_inputs(name: str, inputs: Any) -> None:  # noqa: ANN401
-    for field in dataclasses.fields(inputs):
-        path = getattr(inputs, field.name)
-        if path is not None and not path.exists():
-            raise TongyeokError(
-                f"{name}: input --{field.name.replace('_', '-')} {path} does not exist; run `dvc repro`"
-            )
+    for field, path in paths(inputs).items():
+        if not path.exists():
+            raise TongyeokError(f"{name}: input --{field.replace('_', '-')} {path} does not exist; run `dvc repro`")
 
 
 def _pin_threads(threads: int) -> None:
@@ -129,10 +135,12 @@ def _die_with_parent() -> None:
     if "DVC_STAGE" in os.environ:
         pr_set_pdeathsig = 1
         ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGTERM)
+        if os.getppid() == 1:
+            raise TongyeokError("`dvc` was stopped while the stage started; run `dvc repro` again")
 
 
 @contextmanager
-def _scratch(name: str, cfg: object, inputs: object) -> Iterator[Path]:
+def _scratch(name: str, cfg: object, inputs: object, *, threads: int) -> Iterator[Path]:
     """A locked scratch folder for this configuration, inputs and code; other fingerprints' leftovers are removed."""
     home = WORKPLACE / "scratch" / name.replace("@", "/")
     home.mkdir(parents=True, exist_ok=True)
@@ -141,7 +149,7 @@ def _scratch(name: str, cfg: object, inputs: object) -> Iterator[Path]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             raise TongyeokError(f"{name} already runs in this checkout; wait for it or stop it") from None
-        fingerprint = _fingerprint(cfg, inputs)
+        fingerprint = _fingerprint(cfg, inputs, threads=threads)
         for stale in sorted(home.iterdir()):
             if stale.name not in {"lock", fingerprint}:
                 shutil.rmtree(stale)
@@ -151,15 +159,12 @@ def _scratch(name: str, cfg: object, inputs: object) -> Iterator[Path]:
         shutil.rmtree(scratch)
 
 
-def _fingerprint(cfg: Any, inputs: Any) -> str:  # noqa: ANN401
-    """Digest of configuration, inputs (names, sizes, first and last 64 KiB of each file) and the project's code."""
-    settings = dataclasses.asdict(cfg)
+def _fingerprint(cfg: Any, inputs: Any, *, threads: int) -> str:  # noqa: ANN401
+    """Digest of configuration, threads, inputs (names, sizes, first and last 64 KiB of each file) and our code."""
+    settings = {"threads": threads, **dataclasses.asdict(cfg)}
     digest = hashlib.sha256(json.dumps(settings, sort_keys=True, default=str).encode())
-    roots = [getattr(inputs, field.name) for field in dataclasses.fields(inputs)]
     source = Path(__file__).parent
-    for root in [*roots, source, source.with_name("tongyeok_fairseq")]:
-        if root is None:
-            continue
+    for root in [*paths(inputs).values(), source, source.with_name("tongyeok_fairseq")]:
         for path in [root] if root.is_file() else sorted(root.rglob("*")):
             if path.is_file() and path.suffix != ".pyc":
                 digest.update(f"{path.relative_to(root)}:{path.stat().st_size}".encode())
@@ -179,9 +184,32 @@ def _put_in_place(partial: Path, outputs: Path) -> None:
     partial.rename(outputs)
 
 
-def _note_timing(name: str, *, seconds: float) -> None:
-    """Append wall time and peak memory to a journal that `tongyeok timings` reads; never part of a hashed output."""
+def _note_timing(name: str) -> list[dict[str, Any]]:
+    """Append this process's wall time and peak memory to a journal; never part of a hashed output.
+
+    Returns:
+        The rows of the rebuild that this stage belongs to, itself included.
+    """
+    import psutil  # noqa: PLC0415
+
+    from tongyeok.tracking import provenance  # noqa: PLC0415
+
+    started = psutil.Process().create_time()
     peaks = (resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-    row = {"stage": name, "seconds": round(seconds, 2), "peak_mib": round(max(peaks) / 1024)}
-    with (WORKPLACE / "timings.jsonl").open("a") as journal:
+    row = {
+        "stage": name,
+        "rebuild": provenance.rebuild(),
+        "started": round(started, 2),
+        "seconds": round(time.time() - started, 2),
+        "peak_mib": round(max(peaks) / 1024),
+    }
+    with TIMINGS.open("a") as journal:
         journal.write(json.dumps(row) + "\n")
+    return [other for other in read_timings(TIMINGS) if other["rebuild"] == row["rebuild"]]
+
+
+def read_timings(path: Path) -> list[dict[str, Any]]:
+    """All rows of the timings journal: stage, rebuild, started (epoch seconds), seconds, peak_mib."""
+    if not path.is_file():
+        return []
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
