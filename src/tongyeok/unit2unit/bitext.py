@@ -127,8 +127,8 @@ def join_split(utterances: Sequence[Utterance], cfg: BitextConfig, *, split: str
         )
         if not found:
             raise ManifestError(
-                f"{split}: no group has both languages of {direction}; add such recordings, or list only directions that "
-                "have some in bitext.directions"
+                f"{split}: no group has both languages of {direction}; add such recordings, or list only directions "
+                "that have some in bitext.directions"
             )
         joined += found
     return joined
@@ -157,7 +157,7 @@ def check_lengths(joined: Sequence[pairs.Pair], lines: Sequence[tuple[str, str]]
 
 
 def dictionary(clusters: int, languages: Sequence[str]) -> str:
-    """`dict.txt` as fairseq's `--srcdict` reads it: unit ids in order, then the tags, each with a count, unused, of 1."""
+    """`dict.txt` as fairseq's `--srcdict` reads it: unit ids in order, then the tags; each counts 1, unused."""
     return "".join(f"{symbol} 1\n" for symbol in [*map(str, range(clusters)), *map(tag, languages)])
 
 

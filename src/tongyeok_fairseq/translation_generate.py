@@ -1,0 +1,133 @@
+"""Beam search with a fairseq Transformer: the target's tag is forced, and nothing but units can follow it."""
+
+import math
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from fairseq import search
+from fairseq.data import Dictionary, data_utils
+from fairseq.sequence_generator import SequenceGenerator
+from torch import Tensor
+
+from tongyeok_fairseq.translation_model import load_translation_model
+
+
+class OwnLengthBeamSearch(search.BeamSearch):  # type: ignore[misc]
+    """Beam search in which every sentence has a length limit of its own.
+
+    fairseq limits a batch by its longest source, so that a hypothesis would depend on its neighbours;
+    its `LengthConstrainedBeamSearch` limits each sentence but counts a forced end as certain.
+    """
+
+    def __init__(self, dictionary: Dictionary, *, per_token: float, extra: int) -> None:
+        """Limit hypotheses to `per_token` x source tokens + `extra`, the source's tag and end mark counted."""
+        super().__init__(dictionary)
+        self.per_token, self.extra = per_token, extra
+        self.needs_src_lengths = True
+
+    def step(self, step: int, lprobs: Tensor, *rest: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Let a sentence at its limit end and do nothing else."""
+        over = step >= (self.src_lengths * self.per_token).long() + self.extra
+        if over.any():
+            ends = lprobs[over, :, self.eos].clone()
+            lprobs[over] = -math.inf
+            lprobs[over, :, self.eos] = ends
+        chosen: tuple[Tensor, Tensor, Tensor] = super().step(step, lprobs, *rest)
+        return chosen
+
+
+class Translator:
+    """A trained Transformer and its dictionary, ready to translate."""
+
+    def __init__(self, checkpoint: Path, dictionary: Path, *, device: str) -> None:
+        """Load both.
+
+        Raises:
+            CheckpointError: the checkpoint does not load safely or was made for another dictionary.
+        """
+        self.dictionary = Dictionary.load(str(dictionary))
+        self.model = load_translation_model(checkpoint, self.dictionary).to(device).eval()
+        self.device = device
+        self._first_unit = self.dictionary.nspecial
+        self._not_units = [self.dictionary.bos_word]
+        self._not_units += [word for word in self.dictionary.symbols[self._first_unit :] if not word.isdigit()]
+
+    def translate(
+        self,
+        sources: Sequence[str],
+        *,
+        tag: str,
+        beam: int,
+        length_penalty: float,
+        longest_per_token: float,
+        longest_extra: int,
+        batch_tokens: int,
+    ) -> list[np.ndarray]:
+        """Best hypothesis of each source as unit ids, without tag and end mark; at least one unit each.
+
+        Args:
+            sources: tagged source sentences, as in the bitext.
+            tag: the target's tag, forced as the first token.
+            beam: hypotheses kept per sentence.
+            length_penalty: exponent of the length that a score is divided by.
+            longest_per_token: most target tokens per source token (both with tag and end mark) …
+            longest_extra: … plus this many.
+            batch_tokens: source tokens, padding included, that are searched at a time.
+
+        Raises:
+            ValueError: a token of a source, or the tag, is not in the dictionary.
+        """
+        longest = self.model.max_decoder_positions() - 1
+        generator = SequenceGenerator(
+            [self.model],
+            self.dictionary,
+            beam_size=beam,
+            max_len_a=longest_per_token,
+            max_len_b=longest_extra,
+            max_len=longest,
+            min_len=2,  # the tag and a unit
+            len_penalty=length_penalty,
+            unk_penalty=math.inf,
+            tokens_to_suppress=self._not_units,
+            search_strategy=OwnLengthBeamSearch(self.dictionary, per_token=longest_per_token, extra=longest_extra),
+        )
+        encoded = [self._encode(source) for source in sources]
+        prefix = torch.tensor([self._index(tag)], device=self.device)
+        found: list[np.ndarray | None] = [None] * len(encoded)
+        for batch in _batches([len(tokens) for tokens in encoded], batch_tokens):
+            rows = [encoded[position] for position in batch]
+            net_input = {
+                "src_tokens": data_utils.collate_tokens(rows, self.dictionary.pad(), left_pad=True).to(self.device),
+                "src_lengths": torch.tensor([len(row) for row in rows], device=self.device),
+            }
+            hypotheses = generator.generate(
+                [self.model], {"net_input": net_input}, prefix_tokens=prefix.expand(len(rows), 1)
+            )
+            for position, ranked in zip(batch, hypotheses, strict=True):
+                tokens = ranked[0]["tokens"][1:-1].cpu().numpy()
+                found[position] = (tokens - self._first_unit).astype(np.int32)
+        assert all(units is not None for units in found)
+        return [units for units in found if units is not None]
+
+    def _index(self, word: str) -> int:
+        index = int(self.dictionary.index(word))
+        if index == self.dictionary.unk():
+            raise ValueError(f"{word!r} is not in the translator's dictionary")
+        return index
+
+    def _encode(self, source: str) -> Tensor:
+        return torch.tensor([*map(self._index, source.split()), self.dictionary.eos()])
+
+
+def _batches(lengths: Sequence[int], batch_tokens: int) -> Iterator[list[int]]:
+    """Positions in batches of similar length, longest first."""
+    batch: list[int] = []
+    for position in sorted(range(len(lengths)), key=lambda position: -lengths[position]):
+        if batch and lengths[batch[0]] * (len(batch) + 1) > batch_tokens:
+            yield batch
+            batch = []
+        batch.append(position)
+    if batch:
+        yield batch

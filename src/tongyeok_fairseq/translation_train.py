@@ -1,0 +1,122 @@
+"""Train the many-to-many Transformer with fairseq's `translation` task."""
+
+from pathlib import Path
+from typing import Any
+
+from fairseq.data import Dictionary, data_utils
+
+from tongyeok.base.stage import OnMetrics
+from tongyeok.engine.translation import Architecture, Optimisation, Trained
+from tongyeok.errors import TrainingError
+from tongyeok_fairseq import training, translation_model
+from tongyeok_fairseq.safety import load_checkpoint
+from tongyeok_fairseq.translation_data import SOURCE, TARGET
+
+LEAST_POSITIONS = 1024  # fairseq's default; sinusoidal positions cost nothing
+
+
+def train(
+    bin_folder: Path,
+    *,
+    architecture: Architecture,
+    optimisation: Optimisation,
+    report_every: int,
+    validate_every: int,
+    scratch: Path,
+    on_metrics: OnMetrics,
+) -> Trained:
+    """Train; see `tongyeok.engine.translation.train`."""
+    longest = longest_sentence(bin_folder)
+    if longest > optimisation.tokens_per_batch:
+        raise TrainingError(
+            f"optimisation.tokens_per_batch: expected at least {longest}, the longest sentence of the bitext, got "
+            f"{optimisation.tokens_per_batch}; raise it"
+        )
+    values = translation_model.arguments(architecture, max_positions=max(LEAST_POSITIONS, longest))
+    trained = training.train(
+        configuration(
+            bin_folder, values, optimisation=optimisation, report_every=report_every, validate_every=validate_every
+        ),
+        scratch=scratch,
+        name="translator",
+        on_metrics=on_metrics,
+        lower_lr_on_divergence=False,
+    )
+    finished = {}
+    for name, path in (("last", trained.last), ("best", trained.best)):
+        finished[name] = scratch / f"{name}.pt"
+        weights = load_checkpoint(path)["model"]
+        translation_model.write_checkpoint(finished[name], weights, values, updates=trained.updates)
+    return Trained(
+        last=finished["last"],
+        best=finished["best"],
+        updates=trained.updates,
+        parameters=count_parameters(bin_folder, values),
+        curves=trained.curves,
+    )
+
+
+def configuration(
+    bin_folder: Path,
+    values: dict[str, Any],
+    *,
+    optimisation: Optimisation,
+    report_every: int,
+    validate_every: int,
+) -> dict[str, dict[str, Any]]:
+    """fairseq's configuration groups."""
+    schedule: dict[str, Any] = {"warmup_updates": optimisation.warmup_updates}
+    if optimisation.schedule == "polynomial":
+        schedule |= {"_name": "polynomial_decay", "total_num_update": optimisation.updates, "end_learning_rate": 0.0}
+    else:
+        schedule |= {"_name": "inverse_sqrt", "warmup_init_lr": 0.0}
+    return {
+        "common": {"seed": optimisation.seed, "log_interval": report_every},
+        "task": {
+            "_name": "translation",
+            "data": str(bin_folder.resolve()),
+            "source_lang": SOURCE,
+            "target_lang": TARGET,
+            "max_source_positions": values["max_source_positions"],
+            "max_target_positions": values["max_target_positions"],
+        },
+        "model": {"_name": translation_model.ARCH, "arch": translation_model.ARCH, **values},
+        "criterion": {
+            "_name": "label_smoothed_cross_entropy",
+            "label_smoothing": optimisation.label_smoothing,
+        },
+        "optimizer": {
+            "_name": "adam",
+            "adam_betas": str(optimisation.adam_betas),
+            "weight_decay": optimisation.weight_decay,
+        },
+        "lr_scheduler": schedule,
+        "optimization": {
+            "max_update": optimisation.updates,
+            "lr": [optimisation.learning_rate],
+            "clip_norm": optimisation.clip_norm,
+            "update_freq": [optimisation.batches_per_update],
+        },
+        "dataset": {
+            "max_tokens": optimisation.tokens_per_batch,
+            "max_tokens_valid": optimisation.tokens_per_batch,
+            "num_workers": 0,
+        },
+        "checkpoint": {"save_interval_updates": validate_every, "best_checkpoint_metric": "loss"},
+    }
+
+
+def longest_sentence(bin_folder: Path) -> int:
+    """Tokens of the longest sentence on either side of training and validation, its end mark counted."""
+    longest = 0
+    for split in ("train", "valid"):
+        for side in (SOURCE, TARGET):
+            dataset = data_utils.load_indexed_dataset(str(bin_folder / f"{split}.{SOURCE}-{TARGET}.{side}"), None)
+            longest = max(longest, int(dataset.sizes.max()))  # a view: the dataset must live while it is read
+    return longest
+
+
+def count_parameters(bin_folder: Path, values: dict[str, Any]) -> int:
+    """Trained numbers of a model, shared ones counted once."""
+    dictionary = Dictionary.load(str(bin_folder / f"dict.{SOURCE}.txt"))
+    return sum(parameter.numel() for parameter in translation_model.build(values, dictionary).parameters())
