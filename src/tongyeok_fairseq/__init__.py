@@ -8,11 +8,13 @@ import logging
 import warnings
 
 root = logging.getLogger()
-handlers, level = list(root.handlers), root.level
-with warnings.catch_warnings():  # fairseq 0.12 warns so while it is imported under torch 2.13
+handlers, level, disabled = list(root.handlers), root.level, root.manager.disable
+logging.disable(logging.INFO)  # while it is imported, fairseq configures the root logger and talks through it
+with warnings.catch_warnings():  # and warns under torch 2.13
     warnings.filterwarnings("ignore", message=r"`torch\.jit\.script` is deprecated", category=DeprecationWarning)
     from tongyeok_fairseq import hubert_model, hubert_task, safety
-root.handlers[:] = handlers  # fairseq configures the root logger by the way
+logging.disable(disabled)
+root.handlers[:] = handlers
 root.setLevel(level)
 
 __all__ = ["hubert_model", "hubert_task", "safety"]

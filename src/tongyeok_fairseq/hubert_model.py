@@ -1,21 +1,21 @@
 """HuBERT with its loss as one matrix product: fairseq's model, its parameters and checkpoints, the same loss for less.
 
 fairseq (`models/hubert/hubert.py: compute_nce, compute_pred`) expands every label embedding to (classes + 1, frames,
-dim) before taking cosines, for unmasked frames too, even where their weight is 0. Cosines of all frames with all classes
-are the product of two normalised matrices; cross-entropy against the label's own column is the same number. The one
-difference: fairseq leaves classes whose embedding equals the label's bit for bit out of the sum; there are none.
+dim) before taking cosines, for unmasked frames too, even where their weight is 0. The cosines of all frames with all
+classes are the product of two normalised matrices; cross-entropy against the label's own column is the same number.
+The one difference: fairseq leaves classes whose embedding equals the label's bit for bit out of the sum; none do.
 """
 
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from fairseq.data.data_utils import compute_mask_indices
 from fairseq.models import register_model
 from fairseq.models.hubert.hubert import HubertConfig, HubertModel
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
+from torch.nn import functional
 
 NAME = "tongyeok_hubert"
 COSINE_EPSILON = 1e-8  # torch.cosine_similarity's, as the reference uses it
@@ -76,12 +76,12 @@ class TongyeokHubertModel(HubertModel):  # type: ignore[misc]
         logits = []
         for frame, table in zip(frames, self.label_embs_concat.split(self.num_classes, 0), strict=True):
             classes = self.target_glu(table) if self.target_glu else table
-            frame_unit = F.normalize(frame.float(), dim=-1, eps=COSINE_EPSILON)
-            class_unit = F.normalize(classes.float(), dim=-1, eps=COSINE_EPSILON)
+            frame_unit = functional.normalize(frame.float(), dim=-1, eps=COSINE_EPSILON)
+            class_unit = functional.normalize(classes.float(), dim=-1, eps=COSINE_EPSILON)
             logits.append(frame_unit @ class_unit.T / self.logit_temp)
         return logits
 
-    def forward(
+    def forward(  # noqa: PLR0917  fairseq's signature
         self,
         source: Float[Tensor, "batch samples"],
         target_list: list[Int[Tensor, "batch labels"]] | None = None,

@@ -1,11 +1,12 @@
 """HuBERT's pre-training task and criterion: repeatable crops, cheap labels, losses over class logits."""
 
+# ruff: noqa: ANN401  fairseq is untyped
+
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from fairseq.criterions import register_criterion
 from fairseq.criterions.hubert_criterion import HubertCriterion, HubertCriterionConfig
 from fairseq.data import HubertDataset, data_utils
@@ -13,6 +14,7 @@ from fairseq.tasks import register_task
 from fairseq.tasks.hubert_pretraining import HubertPretrainingConfig, HubertPretrainingTask
 from omegaconf import II
 from torch import Tensor
+from torch.nn import functional
 
 TASK = "tongyeok_hubert_pretraining"
 CRITERION = "tongyeok_hubert"
@@ -21,7 +23,7 @@ CRITERION = "tongyeok_hubert"
 class RepeatableHubertDataset(HubertDataset):  # type: ignore[misc]
     """fairseq's dataset with crops drawn from the batch's first clip and the epoch, not from a shared generator."""
 
-    def __init__(self, *args: Any, seed: int, **kwargs: Any) -> None:  # noqa: ANN401
+    def __init__(self, *args: Any, seed: int, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._seed = seed
         self._epoch = 1
@@ -55,7 +57,7 @@ class TongyeokHubertTaskConfig(HubertPretrainingConfig):  # type: ignore[misc]
 class FrameLabels:
     """Turns a line of frame labels into dictionary indices, without fairseq's tokenizer and its per-word look-ups."""
 
-    def __init__(self, dictionary: Any) -> None:  # noqa: ANN401
+    def __init__(self, dictionary: Any) -> None:
         labels = [int(symbol) for symbol in dictionary.symbols[dictionary.nspecial :] if symbol.isdigit()]
         self._index = np.full(max(labels, default=0) + 1, dictionary.unk(), dtype=np.int64)
         for label in labels:
@@ -70,7 +72,7 @@ class FrameLabels:
 class TongyeokHubertTask(HubertPretrainingTask):  # type: ignore[misc]
     """fairseq's task over repeatable datasets."""
 
-    def load_dataset(self, split: str, **_options: Any) -> None:  # noqa: ANN401
+    def load_dataset(self, split: str, **_options: Any) -> None:
         """Load one split; source: `HubertPretrainingTask.load_dataset`."""
         dictionaries = self.dictionaries
         self.datasets[split] = RepeatableHubertDataset(
@@ -94,7 +96,7 @@ class TongyeokHubertTask(HubertPretrainingTask):  # type: ignore[misc]
 
     def train_step(
         self, sample: Any, model: Any, criterion: Any, optimizer: Any, update_num: int, **options: Any
-    ) -> Any:  # noqa: ANN401
+    ) -> Any:
         """One forward and backward pass; layer drop draws from numpy's generator, so it is seeded per update."""
         with data_utils.numpy_seed(self.cfg.seed, update_num):
             return super().train_step(sample, model, criterion, optimizer, update_num, **options)
@@ -105,8 +107,12 @@ class TongyeokHubertCriterion(HubertCriterion):  # type: ignore[misc]
     """fairseq's criterion for class logits: same loss, sample size and log, with figures that sum across workers."""
 
     def forward(
-        self, model: Any, sample: Any, reduce: bool = True, log_pred: bool = False
-    ) -> tuple[Tensor, int, dict[str, Any]]:  # noqa: ANN401, ARG002, FBT001, FBT002
+        self,
+        model: Any,
+        sample: Any,
+        reduce: bool = True,
+        log_pred: bool = False,  # noqa: ARG002
+    ) -> tuple[Tensor, int, dict[str, Any]]:
         """Loss, its denominator and what to log; source: `HubertCriterion.forward`."""
         output = model(target_list=sample["target_list"], **sample["net_input"])
         loss = output["features_pen"].new_zeros(())
@@ -117,7 +123,7 @@ class TongyeokHubertCriterion(HubertCriterion):  # type: ignore[misc]
             targets = model.get_targets(output, is_masked)
             assert weight == 0 or logits, f"the model skips the frames that loss {kind} counts"
             for index, (logit, target) in enumerate(zip(logits, targets, strict=True)):
-                part = F.cross_entropy(logit, target, reduction="sum" if reduce else "none")
+                part = functional.cross_entropy(logit, target, reduction="sum" if reduce else "none")
                 log[f"loss_{kind}_{index}"] = part.detach()
                 with torch.no_grad():
                     log[f"correct_{kind}_{index}"] = (logit.argmax(-1) == target).sum()

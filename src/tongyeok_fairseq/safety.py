@@ -48,7 +48,7 @@ EVALUATED = {  # what fairseq 0.12 passes to `eval` (grep '\beval(')
 
 
 def allow_safe_globals() -> None:
-    """Tell `torch.load(weights_only=True)` which classes fairseq's own checkpoints hold; none runs code when unpickled."""
+    """Tell `torch.load` which classes fairseq's checkpoints hold; none of them runs code when unpickled."""
     torch.serialization.add_safe_globals(
         [
             argparse.Namespace,

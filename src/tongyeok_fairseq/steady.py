@@ -1,5 +1,7 @@
 """fairseq's trainer made steady: skips non-finite updates, notices divergence, saves whole checkpoints only."""
 
+# ruff: noqa: ANN401  fairseq is untyped
+
 import statistics
 from collections import deque
 from collections.abc import Callable
@@ -54,8 +56,8 @@ class Monitor:
             norms = list(self._norms)
             raise DivergedError(
                 f"diverged at update {step}: loss {now:.3f} against a running median of {usual:.3f}, gradient norm "
-                f"{max(norms[-RECENT_UPDATES:]):.3g} against {statistics.median(norms[:-RECENT_UPDATES]):.3g}, at learning "
-                f"rate {lr:.3g}; lower the learning rate, lengthen the warm-up or take more audio or tokens per update",
+                f"{max(norms[-RECENT_UPDATES:]):.3g} against {statistics.median(norms[:-RECENT_UPDATES]):.3g}, at "
+                f"learning rate {lr:.3g}; lower it, lengthen the warm-up or take more audio or tokens per update",
                 step=step,
             )
 
@@ -68,8 +70,8 @@ class Monitor:
         self._skipped += 1
         if self._skipped > MOST_SKIPPED:
             raise TrainingError(
-                f"gradient not finite in {self._skipped} updates running, up to update {step}, at learning rate {lr:.3g}; "
-                "lower the learning rate, or look for NaN in the audio"
+                f"gradient not finite in {self._skipped} updates running, up to update {step}, at learning rate "
+                f"{lr:.3g}; lower the learning rate, or look for NaN in the audio"
             )
 
     def state(self) -> dict[str, Any]:
@@ -88,7 +90,7 @@ class Monitor:
 class SteadyTrainer(Trainer):  # type: ignore[misc]
     """fairseq's trainer with a monitor: a non-finite gradient is dropped with its update, not fatal."""
 
-    def __init__(self, *args: Any, monitor: Monitor, recorder: Recorder, **kwargs: Any) -> None:  # noqa: ANN401
+    def __init__(self, *args: Any, monitor: Monitor, recorder: Recorder, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._monitor = monitor
         self._recorder = recorder
@@ -105,7 +107,7 @@ class SteadyTrainer(Trainer):  # type: ignore[misc]
         self.zero_grad()
         return torch.zeros_like(norm)
 
-    def train_step(self, samples: Any, raise_oom: bool = False) -> Any:  # noqa: ANN401, FBT001, FBT002  fairseq's signature
+    def train_step(self, samples: Any, raise_oom: bool = False) -> Any:
         """One update, watched."""
         output = super().train_step(samples, raise_oom)
         step = self.get_num_updates()
@@ -116,7 +118,7 @@ class SteadyTrainer(Trainer):  # type: ignore[misc]
 
 
 class Saver:
-    """Takes the place of `checkpoint_utils.save_checkpoint`: `checkpoint_last.pt` and, at a new best, `checkpoint_best.pt`.
+    """Takes the place of `checkpoint_utils.save_checkpoint`: the last state and, at a new best, the best one.
 
     fairseq saves one file and copies it over the others, so that a kill can leave half a `checkpoint_last.pt`; its best
     value lives on the function and leaks into the next training of the process. Here every file appears by a rename,
@@ -129,7 +131,7 @@ class Saver:
         """Save what `extra()` returns under `extra_state["tongyeok"]`."""
         self._extra = extra
 
-    def __call__(self, cfg: Any, trainer: Trainer, epoch_itr: Any, val_loss: float | None) -> str:  # noqa: ANN401
+    def __call__(self, cfg: Any, trainer: Trainer, epoch_itr: Any, val_loss: float | None) -> str:
         """Save; fairseq's signature. Returns the path of the file."""
         trainer.consolidate_optimizer()
         pick = max if cfg.maximize_best_checkpoint_metric else min

@@ -37,10 +37,10 @@ KNOWN_WARNINGS = (  # of fairseq 0.12 under torch 2.13
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Trained:
-    """A finished training: the state after the last update, the state with the best validation figure, and the curves.
+    """A finished training: the state after the last update, the one that validated best, and the curves.
 
-    `curves` has one mapping per reported update, with `step` and figures such as `train/loss` and `valid/loss`; it holds
-    no clock times, and is the same whether the training was interrupted or not.
+    `curves` has one mapping per reported update, with `step` and figures such as `train/loss` and `valid/loss`; it
+    holds no clock times, and is the same whether the training was interrupted or not.
     """
 
     last: Path
@@ -151,7 +151,7 @@ def _run(config: Mapping[str, Mapping[str, Any]], *, scratch: Path, recorder: Re
 
 
 def compose(config: Mapping[str, Mapping[str, Any]], *, scratch: Path) -> DictConfig:
-    """fairseq's whole configuration, as `fairseq-hydra-train` composes it, with this project's fixed choices."""
+    """The whole of fairseq's configuration, as `fairseq-hydra-train` composes it, with this project's fixed choices."""
     cuda = torch.cuda.is_available()
     fixed = {
         "common": {"cpu": not cuda, "no_progress_bar": True, "suppress_crashes": False},
