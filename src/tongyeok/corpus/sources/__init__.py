@@ -1,1 +1,28 @@
-"""One importer per kind of corpus; each yields the recordings that the stage `corpus` checks and packs."""
+"""One importer per kind of corpus; each yields the recordings that the stage `corpus` checks and packs.
+
+An importer is a module with a configuration class, whose field `importer` names it, and a function
+`recordings(cfg, *, data, languages)` that lists what is there without loading audio.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Discriminator
+
+from tongyeok.corpus.recording import Recording
+from tongyeok.corpus.sources import folder, sentences
+
+# The loader picks the class by its field `importer`, so that messages speak of that importer's fields alone.
+SourceConfig = Annotated[sentences.SentencesConfig | folder.FolderConfig, Discriminator("importer")]
+
+
+def recordings(cfg: SourceConfig, *, data: Path, languages: Sequence[str]) -> list[Recording]:
+    """List the recordings of `languages` with the importer that `cfg` belongs to.
+
+    Raises:
+        CorpusError: the corpus's tables are missing or malformed.
+    """
+    if isinstance(cfg, sentences.SentencesConfig):
+        return sentences.recordings(cfg, data=data, languages=languages)
+    return folder.recordings(cfg, data=data, languages=languages)
