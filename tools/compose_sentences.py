@@ -1,3 +1,4 @@
+# ruff: noqa: INP001  a script, not a package
 """Compose `data/sentences.tsv`, the default corpus: everyday sentences in Korean, English, Spanish and French.
 
 Eight frames with three or four slots each are filled from a small lexicon. A word has one rendering per language, so
@@ -35,8 +36,11 @@ class Word:
 
 @dataclass(frozen=True)
 class Frame:
-    """A sentence pattern: the lexicon's slots that it joins, and how many sentences
-    train with it, and how each language joins the fillers."""
+    """A sentence pattern.
+
+    `slots` names the parts of the lexicon that it joins, `train` is how many sentences train with it, and `render`
+    joins the fillers in Korean, English, Spanish and French.
+    """
 
     name: str
     slots: tuple[str, ...]
@@ -292,7 +296,7 @@ def compose(frame: Frame, *, valid: int, test: int, seed: int) -> dict[str, list
     Training draws the combination whose pairs of fillers are rarest so far, which balances fillers and covers pairs.
     Held-out combinations have only pairs that training has, and no triple that training has.
     """
-    rng = random.Random(f"{seed} {frame.name}")
+    rng = random.Random(f"{seed} {frame.name}")  # noqa: S311  not a secret
     counts: Counter[tuple[tuple[int, int], ...]] = Counter()
     splits: dict[str, list[Fillers]] = {"train": [], "valid": [], "test": []}
 
@@ -328,7 +332,7 @@ def corpus() -> list[tuple[str, str, tuple[str, str, str, str]]]:
         for split, chosen in compose(frame, valid=VALID, test=TEST, seed=SEED).items()
         for fillers in chosen
     ]
-    random.Random(SEED).shuffle(rows)
+    random.Random(SEED).shuffle(rows)  # noqa: S311  not a secret
     return [(f"g{number:04d}", split, texts) for number, (split, texts) in enumerate(rows, start=1)]
 
 

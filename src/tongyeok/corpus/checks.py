@@ -93,8 +93,8 @@ def check_header(header: Header, limits: Limits) -> None:
     seconds = header.samples / header.rate
     if not limits.min_seconds <= seconds <= limits.max_seconds:
         raise CorpusError(
-            f"expected {limits.min_seconds:g} to {limits.max_seconds:g} s of audio, got {seconds:.3g} s; cut or remove it, or "
-            "change corpus.min_seconds and corpus.max_seconds"
+            f"expected {limits.min_seconds:g} to {limits.max_seconds:g} s of audio, got {seconds:.3g} s; "
+            "cut or remove it, or change corpus.min_seconds and corpus.max_seconds"
         )
 
 
@@ -105,7 +105,7 @@ def prepare(clip: Clip, limits: Limits) -> tuple[Samples, tuple[Phone, ...]]:
         Samples in [-1, 1], and the phones where the source knows them.
 
     Raises:
-        CorpusError: anything `check_header` refuses, and samples that are not finite, far beyond full scale, or all zero.
+        CorpusError: what `check_header` refuses; samples that are not finite, far beyond full scale, or all zero.
     """
     count, channels = clip.samples.shape
     check_header(Header(channels=channels, rate=clip.rate, samples=count), limits)

@@ -49,7 +49,7 @@ class CorpusConfig:
             )
         if not 0 <= self.min_seconds < self.max_seconds:
             raise ValueError(
-                f"min_seconds: expected 0 or more and below max_seconds {self.max_seconds}, got {self.min_seconds}; lower it"
+                f"min_seconds: expected 0 to below max_seconds {self.max_seconds}, got {self.min_seconds}; lower it"
             )
         if self.pack_mib < 1:
             raise ValueError(f"pack_mib: expected at least 1, got {self.pack_mib}; usual is 200")

@@ -29,7 +29,7 @@ FULL_SCALE = 1 << 15
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Voice:
-    """How to speak: an espeak-ng voice such as `en-us+f2`, words a minute, pitch and pitch range (0 to 100, usual 50)."""
+    """How to speak: espeak-ng voice such as `en-us+f2`, words a minute, pitch and its range (0 to 100, usual 50)."""
 
     name: str
     rate_wpm: int
@@ -71,18 +71,18 @@ def speak(text: str, voice: Voice) -> Speech:
     chunks: list[Float[np.ndarray, " samples"]] = []
     phones: list[tuple[str, int]] = []
 
-    @_Callback
-    def on_audio(wave: object, count: int, events: object) -> int:
+    def listen(wave: "ctypes._Pointer[ctypes.c_short]", count: int, events: "ctypes._Pointer[_Event]") -> int:
         if count > 0:
-            pcm = np.ctypeslib.as_array(wave, (count,))  # type: ignore[call-overload]
+            pcm = np.ctypeslib.as_array(wave, (count,))
             chunks.append(pcm.astype(np.float32) / FULL_SCALE)
         index = 0
-        while (event := events[index]).type != EVENT_LIST_TERMINATED:  # type: ignore[index]
+        while (event := events[index]).type != EVENT_LIST_TERMINATED:
             if event.type == EVENT_PHONEME:
                 phones.append((event.id.decode(errors="ignore"), event.sample))
             index += 1
         return 0
 
+    on_audio = _Callback(listen)
     with _fresh_library() as library:
         rate = library.espeak_Initialize(
             OUTPUT_SYNCHRONOUS,

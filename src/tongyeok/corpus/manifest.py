@@ -40,7 +40,7 @@ class ManifestConfig:
                 )
         if not 0 <= self.min_seconds < self.max_seconds:
             raise ValueError(
-                f"min_seconds: expected 0 or more and below max_seconds {self.max_seconds}, got {self.min_seconds}; lower it"
+                f"min_seconds: expected 0 to below max_seconds {self.max_seconds}, got {self.min_seconds}; lower it"
             )
 
 
@@ -85,15 +85,16 @@ def official(utterances: Sequence[Utterance], *, together: Literal["group", "spe
     for utterance in utterances:
         if utterance.split not in SPLITS:
             raise ManifestError(
-                f"utterance {utterance.utt}: expected an official split of {', '.join(SPLITS)}, got {utterance.split!r}; "
-                "correct the corpus, or set manifest.splits to `seeded`"
+                f"utterance {utterance.utt}: expected an official split of {', '.join(SPLITS)}, got "
+                f"{utterance.split!r}; correct the corpus, or set manifest.splits to `seeded`"
             )
         for key, named in _keys(utterance, together=together):
             other = first.setdefault(key, utterance)
             if other.split != utterance.split:
                 raise ManifestError(
-                    f"{named}: expected one split, got {other.split} (utterance {other.utt}) and {utterance.split} (utterance "
-                    f"{utterance.utt}); correct the corpus, or set manifest.splits to `seeded`"
+                    f"{named}: expected one split, got {other.split} (utterance {other.utt}) and "
+                    f"{utterance.split} (utterance {utterance.utt}); correct the corpus, or set manifest.splits to "
+                    "`seeded`"
                 )
     return {utterance.group: utterance.split for utterance in utterances}
 
@@ -110,6 +111,7 @@ def seeded(utterances: Sequence[Utterance], cfg: ManifestConfig) -> dict[str, st
     clusters = _clusters(utterances, together=cfg.together)
     random.Random(cfg.seed).shuffle(clusters)  # noqa: S311  not a secret
     total = sum(len(cluster) for cluster in clusters)
+    shared = "a text or a speaker" if cfg.together == "speaker" else "a text"
     split_of: dict[str, str] = {}
     for split, size in (("test", cfg.test), ("valid", cfg.valid)):
         wanted = int(size) if size >= 1 else max(1, round(size * total))
@@ -123,8 +125,8 @@ def seeded(utterances: Sequence[Utterance], cfg: ManifestConfig) -> dict[str, st
             split_of |= dict.fromkeys(cluster, split)
         if taken < wanted:
             raise ManifestError(
-                f"manifest.{split}: expected {wanted} of {total} groups that can be held out whole, got {taken} (groups that "
-                f"share a text{' or a speaker' if cfg.together == 'speaker' else ''} stay together); lower it"
+                f"manifest.{split}: expected {wanted} of {total} groups that can be held out whole, got {taken} "
+                f"(groups that share {shared} stay together); lower it"
             )
     return split_of | {group: "train" for cluster in clusters for group in cluster}
 
@@ -164,7 +166,8 @@ def _keys(utterance: Utterance, *, together: Literal["group", "speaker"]) -> lis
     if together == "speaker":
         if not utterance.speaker:
             raise ManifestError(
-                f"utterance {utterance.utt}: expected a speaker, got none; name the speakers, or set manifest.together to `group`"
+                f"utterance {utterance.utt}: expected a speaker, got none; name the speakers, or set "
+                "manifest.together to `group`"
             )
         keys.append((f"speaker\t{utterance.speaker}", f"speaker {utterance.speaker}"))
     return keys

@@ -52,8 +52,8 @@ class AudioFile:
             info = soundfile.info(str(self.path))
         except soundfile.LibsndfileError as error:
             raise CorpusError(
-                f"expected an audio file (wav, flac, ogg, mp3), got {size} bytes that are not audio ({error.error_string}); "
-                "replace or remove it"
+                f"expected an audio file (wav, flac, ogg, mp3), got {size} bytes that are not audio "
+                f"({error.error_string}); replace or remove it"
             ) from None
         return Header(channels=int(info.channels), rate=int(info.samplerate), samples=int(info.frames))
 
@@ -80,8 +80,8 @@ def _by_names(data: Path, languages: Sequence[str]) -> list[Recording]:
         match = NAME.fullmatch(path.stem)
         if match is None:
             raise CorpusError(
-                f"{path}: expected a name like `greeting_ko_0001{path.suffix}`, got {path.name!r}; rename the file, or set "
-                "corpus.source.layout to `folders`"
+                f"{path}: expected a name like `greeting_ko_0001{path.suffix}`, got {path.name!r}; rename the file, "
+                "or set corpus.source.layout to `folders`"
             )
         name, lang, number = match.groups()
         if lang in languages:
@@ -138,7 +138,8 @@ def _read_table(path: Path) -> dict[str, dict[str, str]] | None:
     columns = header.split("\t")
     if "id" not in columns or not set(columns) <= set(TABLE_COLUMNS):
         raise CorpusError(
-            f"{path}:1: expected a header with `id` and any of {', '.join(TABLE_COLUMNS[1:])}, got {header!r}; correct it"
+            f"{path}:1: expected a header with `id` and any of {', '.join(TABLE_COLUMNS[1:])}, got {header!r}; "
+            "correct it"
         )
     rows: dict[str, dict[str, str]] = {}
     for number, line in enumerate(lines, start=2):
