@@ -1,7 +1,7 @@
 """What an importer yields: recordings, whose audio is probed and loaded only when the stage `corpus` asks."""
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float
@@ -33,6 +33,7 @@ class Header:
     samples: int
 
 
+@runtime_checkable
 class AudioSource(Protocol):
     """Audio that can be asked for cheaply and then loaded; it travels to worker processes."""
 
