@@ -2,6 +2,7 @@
 
 import importlib
 import warnings
+from typing import Any
 
 import pytest
 import torch
@@ -12,7 +13,7 @@ CLASSES = 50
 FRAMES = 49  # of 16,000 samples without padding
 
 
-def _build(name: str, *, label_rate: int, skip_nomask: bool, weights: tuple[float, float], untie: bool):
+def _build(name: str, *, label_rate: int, skip_nomask: bool, weights: tuple[float, float], untie: bool) -> Any:
     """A tiny model and criterion: fairseq's own (`hubert`) or this project's (`tongyeok_hubert`)."""
     importlib.import_module("tongyeok_fairseq")
     from fairseq import tasks
@@ -67,7 +68,7 @@ def _sample(label_rate: int) -> tuple[dict, Tensor]:
     return sample, mask
 
 
-def _backward(model, criterion, sample: dict, mask: Tensor) -> tuple[float, int, dict, dict[str, Tensor]]:
+def _backward(model: Any, criterion: Any, sample: dict, mask: Tensor) -> tuple[float, int, dict, dict[str, Tensor]]:
     def apply_mask(x: Tensor, padding_mask: Tensor, target_list: list[Tensor]) -> tuple[Tensor, Tensor]:  # noqa: ARG001
         return torch.where(mask.unsqueeze(-1), model.mask_emb, x), mask
 

@@ -50,6 +50,11 @@ class FeatureReader:
         stretches = [samples[start : start + self._chunk] for start in range(0, samples.size, self._chunk)]
         return np.concatenate([self._encoder.frames([part])[0] for part in stretches if part.size >= UNIT_HOP])
 
+    def extract_unpadded(self, samples: Samples) -> Float[np.ndarray, "frames dim"]:
+        """Frames of one recording without padding, exactly as fairseq's readers and dumps have them."""
+        frames: Float[np.ndarray, "frames dim"] = self._encoder.unpadded_frames(samples)
+        return frames
+
     def extract_batch(self, clips: Sequence[Samples]) -> list[Float[np.ndarray, "frames dim"]]:
         """Frames of several recordings: what `extract` gives for each, up to rounding.
 
@@ -62,6 +67,10 @@ class FeatureReader:
             _check(clip)
         if not self._together or any(clip.size > self._chunk for clip in clips):
             return [self.extract(clip) for clip in clips]
+        return self.extract_together(clips)
+
+    def extract_together(self, clips: Sequence[Samples]) -> list[Float[np.ndarray, "frames dim"]]:
+        """Frames of several recordings from one pass, whatever the device."""
         frames: list[Float[np.ndarray, "frames dim"]] = self._encoder.frames(clips)
         return frames
 
