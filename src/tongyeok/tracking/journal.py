@@ -6,14 +6,13 @@ of an interrupted stage goes on in the same journal, and therefore in the same M
 
 import dataclasses
 import json
-import os
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from tongyeok.base.files import write_json
+from tongyeok.base.files import flush, write_json
 
 UNSENT = Path(".tongyeok/unsent")
 LOGGED = ("plots", "samples", "metrics.json", "report.html", "report.md")  # of a stage's outputs, what people look at
@@ -74,7 +73,7 @@ class Journal:
         """Go on with the journal in `folder`."""
         self.folder = folder
         self._seen = {(key, point.step) for point, _ in read_points(folder) for key in point.values}
-        self._points = (folder / POINTS).open("a", encoding="utf-8")
+        (folder / POINTS).touch()
 
     @classmethod
     def open(cls, folder: Path, header: Callable[[], Header]) -> "Journal":
@@ -93,14 +92,12 @@ class Journal:
             return
         self._seen |= {(key, step) for key in new}
         row = {"step": step, "time_ms": time.time_ns() // 1_000_000, "values": new}
-        self._points.write(json.dumps(row) + "\n")
-        self._points.flush()
+        with (self.folder / POINTS).open("a", encoding="utf-8") as points:
+            points.write(json.dumps(row) + "\n")
 
     def end(self, result: Result) -> None:
-        """Close the curves and write how the run ended."""
-        self._points.flush()
-        os.fsync(self._points.fileno())
-        self._points.close()
+        """Write how the run ended."""
+        flush(self.folder / POINTS)
         write_json(self.folder / RESULT, dataclasses.asdict(result))
 
     def keep(self, outputs: Path) -> Path:

@@ -81,16 +81,18 @@ class Shipment:
             run_id = self._sent.get("run_id") or _find(self._client, [experiment], RUN_TAG, header.run)
             parent = self._parent()
             if run_id is None:
-                tags = header.tags | {RUN_TAG: header.run, "mlflow.source.name": f"tongyeok {header.name}"}
-                tags |= {"mlflow.parentRunId": parent} if parent else {}
-                created = self._client.create_run(experiment, header.started_ms, tags, header.name)
+                first = header.tags | {RUN_TAG: header.run, "mlflow.source.name": f"tongyeok {header.name}"}
+                first |= {"mlflow.parentRunId": parent} if parent else {}
+                created = self._client.create_run(experiment, header.started_ms, first, header.name)
                 run_id = created.info.run_id
         self._note(run_id=run_id)
         if not self._sent.get("opened"):
-            for batch in _batches([Param(key, value) for key, value in header.params.items()], 100):
+            params = [Param(_plain(key, instead="."), value) for key, value in header.params.items()]
+            for batch in _batches(params, 100):
                 self._client.log_batch(run_id, params=batch)
             lineage = self._lineage() | {f"input.{name}": digest for name, digest in header.inputs.items()}
-            self._client.log_batch(run_id, tags=[RunTag(key, value) for key, value in lineage.items()])
+            tags = [RunTag(_plain(key, instead="."), value) for key, value in lineage.items()]
+            self._client.log_batch(run_id, tags=tags)
             self._client.log_inputs(run_id, [_dataset(name, digest) for name, digest in header.inputs.items()])
             self._note(opened=True)
         self._client.update_run(run_id, "RUNNING")
