@@ -54,16 +54,16 @@ def _words(table: str) -> tuple[Word, ...]:
 
 
 PEOPLE = _words("""
-    my mother      | 어머니   | mi madre       | ma mère
-    my brother     | 남동생   | mi hermano     | mon frère
-    my grandfather | 할아버지 | mi abuelo      | mon grand-père
-    my friend      | 친구     | mi amigo       | mon ami
-    our neighbor   | 이웃     | nuestro vecino | notre voisin
-    the teacher    | 선생님   | el maestro     | le professeur
-    the doctor     | 의사     | el médico      | le médecin
-    the farmer     | 농부     | el granjero    | le fermier
-    the student    | 학생     | el estudiante  | l'étudiant
-    the soldier    | 군인     | el soldado     | le soldat
+    my mother    | 어머니 | mi madre       | ma mère
+    my brother   | 남동생 | mi hermano     | mon frère
+    my uncle     | 삼촌   | mi tío         | mon oncle
+    my friend    | 친구   | mi amigo       | mon ami
+    our neighbor | 이웃   | nuestro vecino | notre voisin
+    the teacher  | 선생님 | el maestro     | le professeur
+    the doctor   | 의사   | el médico      | le médecin
+    the driver   | 운전사 | el conductor   | le chauffeur
+    the student  | 학생   | el estudiante  | l'étudiant
+    the captain  | 선장   | el capitán     | le capitaine
 """)
 PLACES = _words("""
     station    | 역     | la estación    | la gare
@@ -72,56 +72,58 @@ PLACES = _words("""
     hospital   | 병원   | el hospital    | l'hôpital
     museum     | 박물관 | el museo       | le musée
     school     | 학교   | la escuela     | l'école
-    airport    | 공항   | el aeropuerto  | l'aéroport
+    park       | 공원   | el parque      | le parc
     beach      | 해변   | la playa       | la plage
     restaurant | 식당   | el restaurante | le restaurant
     church     | 교회   | la iglesia     | l'église
 """)
 THINGS = _words("""
-    umbrella  | 우산   | el paraguas  | le parapluie
-    book      | 책     | el libro     | le livre
-    guitar    | 기타   | la guitarra  | la guitare
-    jacket    | 재킷   | la chaqueta  | la veste
-    letter    | 편지   | la carta     | la lettre
-    basket    | 바구니 | la canasta   | le panier
-    mirror    | 거울   | el espejo    | le miroir
-    blanket   | 담요   | la manta     | la couverture
-    camera    | 카메라 | la cámara    | la caméra
-    telephone | 전화기 | el teléfono  | le téléphone
+    umbrella  | 우산   | el paraguas    | le parapluie
+    guitar    | 기타   | la guitarra    | la guitare
+    jacket    | 재킷   | la chaqueta    | la veste
+    picture   | 그림   | el cuadro      | le tableau
+    newspaper | 신문   | el periódico   | le journal
+    sweater   | 스웨터 | el suéter      | le pull
+    computer  | 컴퓨터 | la computadora | l'ordinateur
+    mirror    | 거울   | el espejo      | le miroir
+    camera    | 카메라 | la cámara      | la caméra
+    blanket   | 담요   | la manta       | la couverture
+    wallet    | 지갑   | la cartera     | le portefeuille
+    book      | 책     | el libro       | le livre
 """)
 LOOKS = _words("""
-    red       | 빨간   | rojo/roja         | rouge/rouge
-    black     | 검은   | negro/negra       | noir/noire
-    yellow    | 노란   | amarillo/amarilla | jaune/jaune
-    white     | 하얀   | blanco/blanca     | blanc/blanche
-    green     | 초록색 | verde/verde       | vert/verte
-    heavy     | 무거운 | pesado/pesada     | lourd/lourde
+    red       | 빨간     | rojo/roja         | rouge/rouge
+    black     | 검은     | negro/negra       | noir/noire
+    yellow    | 노란     | amarillo/amarilla | jaune/jaune
+    purple    | 보라색   | morado/morada     | violet/violette
+    new       | 새       | nuevo/nueva       | neuf/neuve
+    beautiful | 아름다운 | hermoso/hermosa   | magnifique/magnifique
 """)
 FURNITURE = _words("""
-    table | 탁자   | la mesa  | la table
-    chair | 의자   | la silla | la chaise
-    bed   | 침대   | la cama  | le lit
-    piano | 피아노 | el piano | le piano
-    box   | 상자   | la caja  | la boîte
+    table      | 탁자     | la mesa      | la table
+    chair      | 의자     | la silla     | la chaise
+    sofa       | 소파     | el sofá      | le canapé
+    piano      | 피아노   | el piano     | le piano
+    television | 텔레비전 | el televisor | la télévision
 """)
 SIDES = _words("""
-    under  | 아래 | debajo de  | sous
-    behind | 뒤   | detrás de  | derrière
-    near   | 근처 | cerca de   | près de
-    beside | 옆   | al lado de | à côté de
+    under       | 아래 | debajo de  | sous
+    behind      | 뒤   | detrás de  | derrière
+    next to     | 옆   | al lado de | à côté de
+    in front of | 앞   | delante de | devant
 """)
 FOODS = _words("""
-    bread   | 빵     | pan     | du pain
-    chicken | 닭고기 | pollo   | du poulet
-    soup    | 수프   | sopa    | de la soupe
-    rice    | 밥     | arroz   | du riz
-    cheese  | 치즈   | queso   | du fromage
+    bread   | 빵     | pan      | du pain
+    chicken | 닭고기 | pollo    | du poulet
+    soup    | 수프   | sopa     | de la soupe
+    salad   | 샐러드 | ensalada | de la salade
+    cheese  | 치즈   | queso    | du fromage
 """)
 DRINKS = _words("""
-    coffee       | 커피     | café            | du café
-    tea          | 차       | té              | du thé
-    milk         | 우유     | leche           | du lait
-    water        | 물       | agua            | de l'eau
+    coffee       | 커피        | café            | du café
+    lemonade     | 레모네이드  | limonada        | de la limonade
+    milk         | 우유        | leche           | du lait
+    water        | 물          | agua            | de l'eau
     orange juice | 오렌지 주스 | jugo de naranja | du jus d'orange
 """)
 PAST = _words("""
@@ -134,7 +136,7 @@ PAST = _words("""
 """)
 FUTURE = _words("""
     tomorrow  | 내일      | mañana            | demain
-    tonight   | 오늘 저녁에 | esta noche        | ce soir
+    today     | 오늘      | hoy               | aujourd'hui
     next week | 다음 주에 | la próxima semana | la semaine prochaine
     on Sunday | 일요일에  | el domingo        | dimanche
 """)
@@ -181,7 +183,8 @@ def _looks(look: str, noun: str) -> str:
 
 def _a(noun: str, look: str, articles: tuple[str, str]) -> str:
     """Indefinite article, noun and agreeing adjective of a Spanish or French noun given with its definite article."""
-    return f"{articles[_feminine(noun)]} {noun.partition(' ')[2]} {_looks(look, noun)}"
+    bare = noun.removeprefix("l'") if noun.startswith("l'") else noun.partition(" ")[2]
+    return f"{articles[_feminine(noun)]} {bare} {_looks(look, noun)}"
 
 
 def _done(p: Word, v: Word, o: Word, at: Word) -> tuple[str, str, str, str]:
