@@ -17,7 +17,7 @@ from tongyeok_fairseq.progress import Recorder
 
 LAST, BEST = "checkpoint_last.pt", "checkpoint_best.pt"
 REFERENCE_UPDATES = 100  # running median of the loss is taken over so many updates
-RECENT_UPDATES = 10  # and compared with the median of the last few
+RECENT_UPDATES = 9  # and compared with the median of the last few
 JUMP = 1.25  # the origin's HuBERT jumped from 4.7 to 8.3 (x 1.8) and stayed; batches vary by a few per cent
 MOST_SKIPPED = 20  # consecutive updates with a non-finite gradient
 
