@@ -3,7 +3,7 @@
 Features are never stored: 670 h of HuBERT base features would be about 370 GB.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -13,14 +13,15 @@ import torch
 from jaxtyping import Float
 from tqdm import tqdm
 
-from tongyeok.base.audio import UNIT_HOP, Samples, read_location
+from tongyeok.base.audio import Samples, read_location
 from tongyeok.base.files import sha256
 from tongyeok.base.manifests import Manifest
 from tongyeok.errors import CheckpointError, CorpusError, UnitError
 from tongyeok.speech2unit.codebook import Codebook, Feature
-from tongyeok.speech2unit.mfcc import mfcc
+from tongyeok.speech2unit.mfcc import WINDOW, mfcc
 
 CHECKPOINT = "checkpoint.pt"
+GROUP = 16  # recordings read and extracted at once: a batch for a GPU
 
 
 class Extractor(Protocol):
@@ -41,8 +42,8 @@ class Extractor(Protocol):
         """SHA-256 of the HuBERT checkpoint file, empty for MFCC."""
         ...
 
-    def extract(self, samples: Samples) -> Float[np.ndarray, "frames dim"]:
-        """Feature frames of one recording, float32."""
+    def extract(self, clips: Sequence[Samples]) -> list[Float[np.ndarray, "frames dim"]]:
+        """Feature frames of each recording, float32."""
         ...
 
 
@@ -55,9 +56,9 @@ class MfccExtractor:
     layer: int | None = None
     checkpoint: str = ""
 
-    def extract(self, samples: Samples) -> Float[np.ndarray, "frames dim"]:
-        """MFCC frames of one recording."""
-        return mfcc(np.pad(samples, self.margin) if self.margin else samples)
+    def extract(self, clips: Sequence[Samples]) -> list[Float[np.ndarray, "frames dim"]]:
+        """MFCC frames of each recording."""
+        return [mfcc(np.pad(clip, self.margin)) for clip in clips]
 
 
 class HubertExtractor:
@@ -74,11 +75,9 @@ class HubertExtractor:
         self.checkpoint = sha256(path)
         self._reader = FeatureReader(path, layer=layer, device=device)
 
-    def extract(self, samples: Samples) -> Float[np.ndarray, "frames dim"]:
-        """Exactly samples // 320 frames of one recording."""
-        frames: Float[np.ndarray, "frames dim"] = self._reader.extract(samples)
-        assert len(frames) == samples.size // UNIT_HOP
-        return frames
+    def extract(self, clips: Sequence[Samples]) -> list[Float[np.ndarray, "frames dim"]]:
+        """Exactly samples // 320 frames of each recording."""
+        return self._reader.extract_batch(clips)
 
 
 def open_extractor(*, hubert: Path | None, layer: int | None) -> Extractor:
@@ -110,8 +109,8 @@ def matching_extractor(codebook: Codebook, *, hubert: Path | None) -> Extractor:
         found = sha256(_checkpoint(hubert))
         if found != codebook.checkpoint:
             raise UnitError(
-                f"{_checkpoint(hubert)}: the codebook was fitted on features of checkpoint "
-                f"{codebook.checkpoint[:12]}…, this is {found[:12]}…; give the same checkpoint, or run `kmeans` on this one"
+                f"{_checkpoint(hubert)}: sha256 {found[:12]}… is not the checkpoint that the codebook was fitted on, "
+                f"{codebook.checkpoint[:12]}…; give that one, or run `kmeans` on this one"
             )
     return open_extractor(hubert=hubert, layer=codebook.layer)
 
@@ -125,17 +124,23 @@ def stream(
         CorpusError: a recording is unreadable, differs in length from the manifest, is too short for one frame, or
             gives features that are not finite.
     """
-    rows = zip(manifest.utts, manifest.locations, manifest.samples, strict=True)
-    for utt, location, count in tqdm(rows, total=len(manifest.utts), desc=description, unit="utt", disable=None):
-        samples = read_location(manifest.root, location)
-        if samples.size != count:
-            raise CorpusError(f"{utt}: the manifest has {count} samples, its audio {samples.size}; rebuild `manifest`")
-        frames = extractor.extract(samples)
-        if len(frames) == 0:
-            raise CorpusError(f"{utt}: {count} samples are too short for one frame of features; remove the utterance")
-        if not np.isfinite(frames).all():
-            raise CorpusError(f"{utt}: its features are not finite; check the recording for NaN samples")
-        yield utt, frames
+    for first in tqdm(range(0, len(manifest.utts), GROUP), desc=description, unit=f"{GROUP} utts", disable=None):
+        group = range(first, min(first + GROUP, len(manifest.utts)))
+        features = extractor.extract([_read(manifest, row) for row in group])
+        for row, frames in zip(group, features, strict=True):
+            if not np.isfinite(frames).all():
+                raise CorpusError(f"{manifest.utts[row]}: features are not finite; check the recording for NaN samples")
+            yield manifest.utts[row], frames
+
+
+def _read(manifest: Manifest, row: int) -> Samples:
+    utt, count = manifest.utts[row], manifest.samples[row]
+    samples = read_location(manifest.root, manifest.locations[row])
+    if samples.size != count:
+        raise CorpusError(f"{utt}: the manifest has {count} samples, its audio {samples.size}; rebuild `manifest`")
+    if count < WINDOW:
+        raise CorpusError(f"{utt}: {count} samples are less than one frame of {WINDOW}; raise `manifest.min_seconds`")
+    return samples
 
 
 def _checkpoint(hubert: Path) -> Path:

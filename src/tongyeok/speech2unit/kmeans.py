@@ -1,15 +1,15 @@
 """Stage `kmeans@i`: fit a codebook on a seeded sample of feature frames of the training split.
 
-Iteration 0 clusters MFCC, iteration i > 0 a layer of HuBERT iteration i. The fit is scikit-learn's MiniBatchKMeans with
-the settings of fairseq's `learn_kmeans.py`; the sample is drawn per frame rather than per utterance.
+Iteration 0 clusters MFCC, iteration i > 0 a layer of HuBERT iteration i. fairseq's `learn_kmeans.py` takes whole
+utterances and a mini-batch fit; here single frames are drawn, and every pass sees the whole sample.
 """
 
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
 from jaxtyping import Float
-from sklearn.cluster import MiniBatchKMeans
 
 from tongyeok.base.files import write_json
 from tongyeok.base.manifests import read_manifest
@@ -18,6 +18,7 @@ from tongyeok.config import section
 from tongyeok.errors import UnitError
 from tongyeok.speech2unit.codebook import FILE, Codebook
 from tongyeok.speech2unit.features import open_extractor, stream
+from tongyeok.speech2unit.lloyd import lloyd, start
 from tongyeok.speech2unit.reservoir import Reservoir
 
 MANIFEST = "manifest"  # the source that needs no model: MFCC
@@ -31,12 +32,10 @@ class KmeansConfig:
     layer: int | None  # 1-based HuBERT layer; null for MFCC. HuBERT base: 6 after iteration 1, 9 after 2 (sec. IV-B)
     clusters: int  # K; HuBERT base: 100 for MFCC, then 500
     frames: int  # frames sampled for the fit; held in memory as float32
-    batch_frames: int  # frames per mini-batch; fairseq: 10000
-    max_iterations: int  # passes over the sample at most; fairseq: 100
-    init_runs: int  # k-means++ starts, the best is kept; fairseq: 20
-    no_improvement: int  # stop after so many mini-batches without a better smoothed inertia; fairseq: 100
-    reassignment_ratio: float  # clusters below this share of the largest are moved elsewhere; fairseq: 0.0, never
-    seed: int  # of the sample and of the fit
+    init_frames: int  # of these, frames that the k-means++ start looks at
+    max_iterations: int  # passes over the sample at most; fairseq: 100 epochs of mini-batches
+    tolerance: float  # stop when a pass lowers the inertia by less than this share
+    seed: int  # of the sample and of the start
 
     def __post_init__(self) -> None:
         """Check the rules."""
@@ -47,15 +46,17 @@ class KmeansConfig:
             raise ValueError(f"layer: null for source `manifest` and a layer for `hubert/<i>`, got {self.layer}")
         if self.layer is not None and self.layer < 1:
             raise ValueError(f"layer: expected at least 1 (1-based), got {self.layer}")
-        for name in ("batch_frames", "max_iterations", "init_runs", "no_improvement"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name}: expected at least 1, got {getattr(self, name)}")
         if self.clusters < 2:  # noqa: PLR2004
             raise ValueError(f"clusters: expected at least 2, got {self.clusters}")
-        if self.frames < self.clusters:
-            raise ValueError(f"frames: expected at least as many as clusters ({self.clusters}), got {self.frames}")
-        if not 0 <= self.reassignment_ratio < 1:
-            raise ValueError(f"reassignment_ratio: expected 0 <= ratio < 1, got {self.reassignment_ratio}")
+        if not self.clusters <= self.init_frames <= self.frames:
+            raise ValueError(
+                f"init_frames: expected clusters ({self.clusters}) <= init_frames <= frames ({self.frames}), "
+                f"got {self.init_frames}"
+            )
+        if self.max_iterations < 1:
+            raise ValueError(f"max_iterations: expected at least 1, got {self.max_iterations}")
+        if not 0 <= self.tolerance < 1:
+            raise ValueError(f"tolerance: expected 0 <= share < 1, got {self.tolerance}")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -77,20 +78,10 @@ def fit(frames: Float[np.ndarray, "frames dim"], cfg: KmeansConfig) -> Float[np.
             f"clusters: K = {cfg.clusters} is larger than the {len(frames)} frames of the training split; "
             "lower `clusters`, or add speech"
         )
-    model = MiniBatchKMeans(
-        n_clusters=cfg.clusters,
-        init="k-means++",
-        max_iter=cfg.max_iterations,
-        batch_size=cfg.batch_frames,
-        compute_labels=False,
-        random_state=cfg.seed,
-        tol=0.0,
-        max_no_improvement=cfg.no_improvement,
-        n_init=cfg.init_runs,
-        reassignment_ratio=cfg.reassignment_ratio,
-    )
-    model.fit(frames)
-    return np.asarray(model.cluster_centers_, dtype=np.float32)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    first = start(frames[: cfg.init_frames], clusters=cfg.clusters, seed=cfg.seed)
+    done = lloyd(frames, first, max_iterations=cfg.max_iterations, tolerance=cfg.tolerance, device=device)
+    return done.centroids
 
 
 def measure(codebook: Codebook, frames: Float[np.ndarray, "frames dim"]) -> dict[str, float]:
