@@ -7,7 +7,6 @@ import io
 import zipfile
 from pathlib import Path
 from types import TracebackType
-from typing import Self
 
 import numpy as np
 import soundfile
@@ -31,7 +30,7 @@ MFCC_HOP = 160  # samples per MFCC frame
 UNIT_RATE = exact_div(SAMPLE_RATE, UNIT_HOP)  # 50 frames a second
 MFCC_RATE = exact_div(SAMPLE_RATE, MFCC_HOP)  # 100 frames a second
 
-Samples = Float[np.ndarray, " samples"]
+Samples = Float[np.ndarray, " _samples"]
 
 
 def decode(data: bytes, *, name: str) -> tuple[Float[np.ndarray, "samples channels"], int]:
@@ -114,7 +113,7 @@ class PackWriter:
         assert self._zip.fp is not None
         return f"{self._path.name}:{self._zip.fp.tell() - len(data)}:{len(data)}"
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> "PackWriter":  # noqa: PYI034  beartype, in tests, cannot check `Self`
         """Enter the writing context."""
         return self
 

@@ -11,7 +11,7 @@ from jaxtyping import Int
 from tongyeok.base.files import write_text
 from tongyeok.errors import UnitError
 
-Units = Int[np.ndarray, " frames"]
+Units = Int[np.ndarray, " _frames"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
