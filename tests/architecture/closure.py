@@ -1,7 +1,8 @@
 """Which of our source files a stage imports, directly or not; `python tests/architecture/closure.py` writes dvc.yaml.
 
 The registry's module names, imports inside functions and module names given as strings (`import_module`, `-m`) count;
-imports under `TYPE_CHECKING` do not. Packages whose `__init__` holds nothing but a docstring or the version are left out.
+imports under `TYPE_CHECKING` do not. An `__init__` with nothing but a docstring or the
+version is left out.
 """
 
 import ast

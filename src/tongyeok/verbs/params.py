@@ -79,7 +79,7 @@ def compose(conf: Path, profile: str, overrides: Sequence[str] = ()) -> dict[str
 
 
 def flow(sections: Mapping[str, Any]) -> dict[str, Any]:
-    """Derive how the stages of the HuBERT iterations hang together, for `foreach` in `dvc.yaml`.
+    """Derive what `dvc.yaml` needs to know of the HuBERT iterations beside the sections themselves.
 
     Iteration 0 clusters MFCC; hubert@i learns labels@(i-1); kmeans@i clusters features of hubert@i; the units come from
     the last iteration N, so that there are codebooks 0..N, labels 0..N-1 and models 1..N.
@@ -90,16 +90,18 @@ def flow(sections: Mapping[str, Any]) -> dict[str, Any]:
     last = len(sections.get("hubert", {}))
     expected = {"kmeans": range(last + 1), "labels": range(last), "hubert": range(1, last + 1)}
     for name, iterations in expected.items():
-        found, wanted = sorted(map(str, sections.get(name, {}))), sorted(map(str, iterations))
-        if found != wanted or last == 0:
+        there, wanted = sorted(map(str, sections.get(name, {}))), sorted(map(str, iterations))
+        if there != wanted or last == 0:
             raise ConfigError(
                 f"{name}: with {last} HuBERT iterations expected the iterations {', '.join(wanted) or '1, …'} "
-                f"(codebooks 0..N, labels 0..N-1, models 1..N; N at least 1), got {', '.join(found) or 'none'}"
+                f"(codebooks 0..N, labels 0..N-1, models 1..N; N at least 1), got {', '.join(there) or 'none'}"
             )
-    for i, section in sections["kmeans"].items():
-        source = f"hubert/{i}" if int(i) else "manifest"
-        if section.get("source") != source:
-            raise ConfigError(f"kmeans.{i}.source: expected {source!r}, got {section.get('source')!r}")
+    rules = {("kmeans", i, "source"): f"hubert/{i}" if int(i) else "manifest" for i in sections["kmeans"]}
+    rules |= {("hubert", i, "previous"): int(i) - 1 for i in sections["hubert"]}
+    for (name, i, field), value in rules.items():
+        found = sections[name][i].get(field)
+        if found != value:
+            raise ConfigError(f"{name}.{i}.{field}: expected {value!r}, got {found!r}; iterations follow each other")
     features = [
         {"source": f"hubert/{i}", "features": {"hubert": f"outputs/hubert/{i}"}}
         if i
@@ -110,7 +112,6 @@ def flow(sections: Mapping[str, Any]) -> dict[str, Any]:
         "last": str(last),
         "kmeans": {str(i): features[i] for i in expected["kmeans"]},
         "labels": {str(i): features[i] for i in expected["labels"]},
-        "hubert": {str(i): {"previous": str(i - 1)} for i in expected["hubert"]},
     }
 
 

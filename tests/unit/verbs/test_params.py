@@ -17,7 +17,7 @@ def conf(tmp_path: Path) -> Path:
         "runtime": "threads: {n}",
         "kmeans": '"0": {{source: manifest, clusters: {n}}}\n"1": {{source: hubert/1, clusters: {n}}}',
         "labels": '"0": {{switch_penalty: 0.0}}',
-        "hubert": '"1": {{updates: {n}}}',
+        "hubert": '"1": {{previous: 0, updates: {n}}}',
     }
     folder = tmp_path / "conf"
     for number, profile in enumerate(("small", "large"), start=1):
@@ -45,15 +45,14 @@ def test_overrides_groups_and_fields(conf: Path) -> None:
 
 
 def test_derives_the_flow_of_three_iterations() -> None:
-    """hubert@i learns labels@(i-1), kmeans@i and labels@i use features of hubert@i, iteration 0 those of MFCC."""
+    """kmeans@i and labels@i use features of hubert@i, iteration 0 MFCC; the units come from the last iteration."""
     sections = {
         "kmeans": {str(i): {"source": f"hubert/{i}" if i else "manifest"} for i in range(4)},
         "labels": {str(i): {} for i in range(3)},
-        "hubert": {str(i): {} for i in range(1, 4)},
+        "hubert": {str(i): {"previous": i - 1} for i in range(1, 4)},
     }
     flow = params.flow(sections)
     assert flow["last"] == "3"
-    assert flow["hubert"] == {"1": {"previous": "0"}, "2": {"previous": "1"}, "3": {"previous": "2"}}
     assert flow["kmeans"]["0"] == {"source": "manifest", "features": {}}
     assert flow["kmeans"]["3"] == {"source": "hubert/3", "features": {"hubert": "outputs/hubert/3"}}
     assert flow["labels"] == {i: flow["kmeans"][i] for i in ("0", "1", "2")}
@@ -65,6 +64,7 @@ def test_derives_the_flow_of_three_iterations() -> None:
         (["~kmeans.1"], "kmeans: with 1 HuBERT iterations expected the iterations 0, 1 .* got 0"),
         (["+labels.1={switch_penalty: 0.0}"], "labels: with 1 HuBERT iterations expected the iterations 0 .* got 0, 1"),
         (["kmeans.1.source=manifest"], "kmeans.1.source: expected 'hubert/1', got 'manifest'"),
+        (["hubert.1.previous=1"], "hubert.1.previous: expected 0, got 1"),
         (["kmeans.1.cluster=7"], "profile 'small' does not compose: .*cluster"),
         (["hubert=huge"], "profile 'small' does not compose: .*huge"),
     ],
