@@ -54,16 +54,16 @@ def _words(table: str) -> tuple[Word, ...]:
 
 
 PEOPLE = _words("""
-    my mother    | 어머니 | mi madre       | ma mère
-    my brother   | 남동생 | mi hermano     | mon frère
-    my uncle     | 삼촌   | mi tío         | mon oncle
-    my friend    | 친구   | mi amigo       | mon ami
-    our neighbor | 이웃   | nuestro vecino | notre voisin
-    the teacher  | 선생님 | el maestro     | le professeur
-    the doctor   | 의사   | el médico      | le médecin
-    the driver   | 운전사 | el conductor   | le chauffeur
-    the student  | 학생   | el estudiante  | l'étudiant
-    the captain  | 선장   | el capitán     | le capitaine
+    my mother     | 어머니 | mi madre      | ma mère
+    my brother    | 남동생 | mi hermano    | mon frère
+    my daughter   | 딸     | mi hija       | ma fille
+    my friend     | 친구   | mi amigo      | mon ami
+    the president | 대통령 | el presidente | le président
+    the teacher   | 선생님 | el maestro    | le professeur
+    the doctor    | 의사   | el médico     | le médecin
+    the driver    | 운전사 | el conductor  | le chauffeur
+    the student   | 학생   | el estudiante | l'étudiant
+    the captain   | 선장   | el capitán    | le capitaine
 """)
 PLACES = _words("""
     station    | 역     | la estación    | la gare
@@ -81,7 +81,6 @@ THINGS = _words("""
     umbrella  | 우산   | el paraguas    | le parapluie
     guitar    | 기타   | la guitarra    | la guitare
     jacket    | 재킷   | la chaqueta    | la veste
-    picture   | 그림   | el cuadro      | le tableau
     newspaper | 신문   | el periódico   | le journal
     sweater   | 스웨터 | el suéter      | le pull
     computer  | 컴퓨터 | la computadora | l'ordinateur
@@ -89,7 +88,6 @@ THINGS = _words("""
     camera    | 카메라 | la cámara      | la caméra
     blanket   | 담요   | la manta       | la couverture
     wallet    | 지갑   | la cartera     | le portefeuille
-    book      | 책     | el libro       | le livre
 """)
 LOOKS = _words("""
     red       | 빨간     | rojo/roja         | rouge/rouge
@@ -141,16 +139,16 @@ FUTURE = _words("""
     on Sunday | 일요일에  | el domingo        | dimanche
 """)
 DONE = _words("""
-    found  | 찾았어요       | encontró | a trouvé
-    lost   | 잃어버렸어요   | perdió   | a perdu
-    bought | 샀어요         | compró   | a acheté
-    sold   | 팔았어요       | vendió   | a vendu
+    found  | 찾았어요     | encontró | a trouvé
+    lost   | 잃어버렸어요 | perdió   | a perdu
+    bought | 샀어요       | compró   | a acheté
+    sold   | 팔았어요     | vendió   | a vendu
 """)
 WISHED = _words("""
-    buy    | 사고     | comprar | acheter
-    sell   | 팔고     | vender  | vendre
-    send   | 보내고   | enviar  | envoyer
-    bring  | 가져오고 | traer   | apporter
+    buy   | 사고     | comprar | acheter
+    sell  | 팔고     | vender  | vendre
+    send  | 보내고   | enviar  | envoyer
+    bring | 가져오고 | traer   | apporter
 """)
 LEXICON = {
     "person": PEOPLE, "other": PEOPLE, "place": PLACES, "thing": THINGS, "look": LOOKS, "furniture": FURNITURE,
