@@ -1,0 +1,223 @@
+"""Stage `vocoder`: train a generator of speech from units, and a predictor of how long units last.
+
+Two trainings, one after the other: the generator on random segments with the units' true durations, then the duration
+predictor on whole de-duplicated sequences with the unit embeddings at rest. The predictor needs many updates and costs
+little, so it has its own number of them.
+"""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from tongyeok import config
+from tongyeok.base.files import write_json, write_text
+from tongyeok.base.manifests import Manifest, read_manifest
+from tongyeok.base.stage import Context
+from tongyeok.base.utterances import read_utterances
+from tongyeok.errors import ManifestError
+from tongyeok.unit2speech.clips import (
+    Clip,
+    Material,
+    Recordings,
+    Segments,
+    draw_durations,
+    make_clips,
+    read_all_units,
+    spread,
+)
+from tongyeok.unit2speech.durations import duration_loss
+from tongyeok.unit2speech.fourier import FourierConfig
+from tongyeok.unit2speech.generator import Generator
+from tongyeok.unit2speech.listening import duration_errors, mel_error, write_samples
+from tongyeok.unit2speech.losses import SpectralLoss
+from tongyeok.unit2speech.plots import draw_curves
+from tongyeok.unit2speech.speaker_encoder import SpeakerEncoder, load_speaker_encoder
+from tongyeok.unit2speech.synthesis import UnitVocoder, build_generator
+from tongyeok.unit2speech.training import Products, Schedule, Task, autocast, optimise
+
+
+@config.section
+class VocoderConfig:
+    """Section `vocoder`."""
+
+    generator: FourierConfig
+    segment_frames: int  # length of a training segment, units of 20 ms; AV2AV: 28
+    batch_segments: int  # segments per update
+    updates: int  # of the generator
+    learning_rate: float  # at the end of the warm-up; cosine decay to zero
+    warmup_updates: int
+    weight_decay: float
+    clip_norm: float  # largest gradient norm
+    mel_weight: float  # of the log-mel L1 in the loss
+    magnitude_weight: float  # of log-magnitude L1 + spectral convergence in the loss
+    duration_updates: int  # of the duration predictor
+    duration_batch: int  # utterances per update
+    duration_learning_rate: float
+    products: Products  # of matrices in training; bfloat16 is 2-3 times faster where the processor has it
+    validate_every: int  # updates
+    valid_utterances: int  # resynthesised at each validation, spread over the languages
+    sample_utterances: int  # per language, written as audio samples
+    save_every: int  # updates between resumable states
+    seed: int
+
+    def __post_init__(self) -> None:
+        """Check the rules."""
+        for name in (
+            "segment_frames", "batch_segments", "updates", "duration_updates", "duration_batch", "validate_every",
+            "valid_utterances", "sample_utterances", "save_every",
+        ):  # fmt: skip
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name}: expected at least 1, got {getattr(self, name)}")
+        for name in ("learning_rate", "duration_learning_rate", "clip_norm"):
+            if getattr(self, name) <= 0:
+                raise ValueError(f"{name}: expected more than 0, got {getattr(self, name)}")
+        for name in ("warmup_updates", "weight_decay", "mel_weight", "magnitude_weight", "seed"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name}: expected at least 0, got {getattr(self, name)}")
+        if self.mel_weight + self.magnitude_weight == 0:
+            raise ValueError("mel_weight, magnitude_weight: expected one above 0, got 0 and 0")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Inputs:
+    """Folders of the stages `corpus`, `manifest` and `units`."""
+
+    corpus: Path
+    manifest: Path
+    units: Path
+
+
+def run(cfg: VocoderConfig, *, inputs: Inputs, outputs: Path, context: Context) -> dict[str, float]:
+    """Train on the train split, validate on the valid split, and write the vocoder with curves, plots and samples.
+
+    Raises:
+        UnitError: units and audio do not belong together.
+        ManifestError: a manifest names an utterance that the corpus lacks, or a split is empty.
+        TrainingError: no utterance is as long as a segment, or the loss is not finite.
+    """
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    language_of = {utterance.utt: utterance.lang for utterance in read_utterances(inputs.corpus)}
+    manifests = {split: read_manifest(inputs.manifest, split) for split in ("train", "valid")}
+    languages = languages_of(manifests, language_of)
+    source, units = read_all_units(inputs.units, languages)
+    train, valid = (
+        make_clips(manifest, units=units, language_of=language_of, languages=languages)
+        for manifest in manifests.values()
+    )
+    encoder = load_speaker_encoder(device=device)
+    training = gather(train, Recordings(manifests["train"].root), encoder)
+    heard = gather(spread(valid, cfg.valid_utterances), Recordings(manifests["valid"].root), encoder)
+
+    generator = build_generator(cfg.generator, clusters=source.clusters, languages=len(languages), seed=cfg.seed)
+    vocoder = UnitVocoder(generator=generator.to(device), cfg=cfg.generator, languages=languages, source=source)
+    tasks = (
+        (speech_task(cfg, generator, training=training, heard=heard), speech_schedule(cfg)),
+        (duration_task(cfg, generator, train=train, valid=valid), duration_schedule(cfg)),
+    )
+    curves = {
+        task.name: optimise(task, schedule, state=context.scratch / f"{task.name}.pt", on_metrics=context.on_metrics)
+        for task, schedule in tasks
+    }
+    generator.eval()
+
+    vocoder.save(outputs)
+    write_text(outputs / "curves.csv", as_csv(curves["speech"]))
+    write_text(outputs / "duration_curves.csv", as_csv(curves["durations"]))
+    draw_curves(outputs / "plots" / "curves.png", curves)
+    write_samples(outputs, vocoder, heard, each=cfg.sample_utterances)
+    metrics = {
+        name: value for rows in curves.values() for name, value in rows[-1].items() if name not in {"step", "loss"}
+    }
+    write_json(outputs / "metrics.json", metrics)
+    return metrics
+
+
+def languages_of(manifests: Mapping[str, Manifest], language_of: Mapping[str, str]) -> tuple[str, ...]:
+    """The languages of all splits, sorted.
+
+    Raises:
+        ManifestError: a split is empty, or an utterance is not in the corpus.
+    """
+    for split, manifest in manifests.items():
+        if not manifest.utts:
+            raise ManifestError(
+                f"{split}.tsv: expected at least one utterance, got none; change the shares of `manifest`"
+            )
+        for utt in manifest.utts:
+            if utt not in language_of:
+                raise ManifestError(f"{split}.tsv: {utt} is not in the corpus; rebuild `manifest`")
+    return tuple(sorted({language_of[utt] for manifest in manifests.values() for utt in manifest.utts}))
+
+
+def gather(clips: Sequence[Clip], recordings: Recordings, encoder: SpeakerEncoder) -> Material:
+    """Clips with the d-vectors of their recordings."""
+    return Material(
+        clips=tuple(clips), dvectors=encoder.embed([recordings.whole(clip) for clip in clips]), recordings=recordings
+    )
+
+
+def speech_task(cfg: VocoderConfig, generator: Generator, *, training: Material, heard: Material) -> Task:
+    """The generator's training on random segments."""
+    device = next(generator.parameters()).device
+    distance = SpectralLoss(mel_weight=cfg.mel_weight, magnitude_weight=cfg.magnitude_weight).to(device)
+    segments = Segments(training, frames=cfg.segment_frames)
+
+    def loss(step: int) -> Float[Tensor, ""]:
+        batch = segments.draw(seed=cfg.seed, step=step, batch=cfg.batch_segments)
+        with autocast(device, cfg.products):
+            made = generator(batch.units.to(device), batch.dvector.to(device), batch.language.to(device))
+        total: Float[Tensor, ""] = distance(made, batch.samples.to(device)).total
+        return total
+
+    def validate() -> dict[str, float]:
+        return {"mel_error": mel_error(generator, distance, heard)}
+
+    return Task(name="speech", module=generator, loss=loss, validate=validate)
+
+
+def duration_task(cfg: VocoderConfig, generator: Generator, *, train: Sequence[Clip], valid: Sequence[Clip]) -> Task:
+    """The duration predictor's training on whole utterances."""
+    device = next(generator.parameters()).device
+
+    def loss(step: int) -> Float[Tensor, ""]:
+        batch = draw_durations(train, seed=cfg.seed + 1, step=step, batch=cfg.duration_batch)
+        predicted = generator.log_durations(batch.codes.to(device), batch.language.to(device))
+        return duration_loss(predicted, batch.durations.to(device), batch.real.to(device))
+
+    def validate() -> dict[str, float]:
+        return duration_errors(generator, valid)
+
+    return Task(name="durations", module=generator.durations, loss=loss, validate=validate)
+
+
+def speech_schedule(cfg: VocoderConfig) -> Schedule:
+    """How the generator is trained."""
+    return Schedule(
+        updates=cfg.updates,
+        learning_rate=cfg.learning_rate,
+        warmup_updates=cfg.warmup_updates,
+        weight_decay=cfg.weight_decay,
+        clip_norm=cfg.clip_norm,
+        validate_every=cfg.validate_every,
+        save_every=cfg.save_every,
+        seed=cfg.seed,
+    )
+
+
+def duration_schedule(cfg: VocoderConfig) -> Schedule:
+    """How the duration predictor is trained."""
+    return dataclasses.replace(
+        speech_schedule(cfg), updates=cfg.duration_updates, learning_rate=cfg.duration_learning_rate, seed=cfg.seed + 1
+    )
+
+
+def as_csv(rows: Sequence[Mapping[str, float]]) -> str:
+    """Curve rows as comma-separated values with a header, to six digits."""
+    lines = [",".join(rows[0])]
+    lines += [",".join(f"{value:.6g}" for value in row.values()) for row in rows]
+    return "\n".join(lines) + "\n"
