@@ -56,7 +56,6 @@ check: .venv/installed-dev  ## what .ci/run runs: format, lint, types, import co
 	ruff check
 	mypy
 	lint-imports --no-logo
-	pydoclint --quiet src
 	pytest
 
 ui: .venv/installed  ## send what is unsent, then open MLflow on http://127.0.0.1:5000
