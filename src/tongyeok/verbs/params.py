@@ -96,7 +96,9 @@ def flow(sections: Mapping[str, Any]) -> dict[str, Any]:
                 f"{name}: with {last} HuBERT iterations expected the iterations {', '.join(wanted) or '1, …'} "
                 f"(codebooks 0..N, labels 0..N-1, models 1..N; N at least 1), got {', '.join(there) or 'none'}"
             )
-    rules = {("kmeans", i, "source"): f"hubert/{i}" if int(i) else "manifest" for i in sections["kmeans"]}
+    rules: dict[tuple[str, str, str], str | int] = {
+        ("kmeans", i, "source"): f"hubert/{i}" if int(i) else "manifest" for i in sections["kmeans"]
+    }
     rules |= {("hubert", i, "previous"): int(i) - 1 for i in sections["hubert"]}
     for (name, i, field), value in rules.items():
         found = sections[name][i].get(field)
