@@ -156,8 +156,12 @@ def compose(config: Mapping[str, Mapping[str, Any]], *, scratch: Path) -> DictCo
     fixed = {
         "common": {"cpu": not cuda, "no_progress_bar": True, "suppress_crashes": False},
         "distributed_training": {"distributed_world_size": 1},
-        # no buffer: its thread outlives an interrupted run and aborts the interpreter; loader workers prefetch anyway
-        "dataset": {"validate_interval": NEVER, "disable_validation": False, "data_buffer_size": 0},
+        "dataset": {
+            "validate_interval": NEVER,
+            "disable_validation": False,
+            "data_buffer_size": 0,  # the buffer's thread outlives an interrupted run and aborts the interpreter
+            "required_batch_size_multiple": 1,  # above 1, fairseq drops the last batch of every epoch and validation
+        },
         "checkpoint": {"save_dir": str(scratch), "save_interval": NEVER},
     }
     cfg = OmegaConf.structured(FairseqConfig)
