@@ -1,6 +1,7 @@
 """Text normalisation before scoring, the same for references and transcripts: OpenAI whisper's normalisers."""
 
 import unicodedata
+import warnings
 from functools import cache
 from typing import Protocol
 
@@ -22,7 +23,9 @@ def normaliser(lang: str) -> Normaliser:
     English: lower case, no punctuation, British as American spelling, contractions spelt out, number words as digits.
     Other languages: lower case and no punctuation; letters keep their diacritics, Hangul stays composed.
     """
-    made: Normaliser = EnglishTextNormalizer() if lang == "en" else BasicTextNormalizer()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)  # the library leaves its table of spellings open
+        made: Normaliser = EnglishTextNormalizer() if lang == "en" else BasicTextNormalizer()
     return made
 
 

@@ -31,7 +31,7 @@ section { margin-top: 2.5rem; } small { opacity: 0.7; } img { max-width: 100%; b
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Example:
-    """One trial in the report; `heard` in translated, resynthesised, reference; `audio` by kind, relative paths."""
+    """One trial in the report; `heard` in translated, resynthesised and reference; `audio`: relative paths by kind."""
 
     rank: str
     utt: str
@@ -110,7 +110,9 @@ def markdown(scores: Mapping[str, DirectionScores], shown: Mapping[str, Sequence
         lines += [*(f"- {fact}" for fact in facts(direction)), ""]
         for example in shown[name]:
             lines += [f"### {example.title}", "", f"To say: {_plain(example.text)}", ""]
-            lines += [f"- [{kind}]({example.audio[kind]}): {_plain(text)}" for kind, text in example.lines()]
+            for kind, text in example.lines():
+                link = f"[{kind}]({example.audio[kind]})" if kind in example.audio else f"{kind} (no speech)"
+                lines.append(f"- {link}: {_plain(text)}")
             lines.append("")
     return "\n".join(lines)
 
@@ -146,7 +148,9 @@ def html(
 
 
 def _spoken(example: Example, kind: str, text: str) -> str:
-    player = f'<audio controls preload="none" src="{escape(example.audio[kind])}"></audio>'
+    player = "(no speech)"
+    if kind in example.audio:
+        player = f'<audio controls preload="none" src="{escape(example.audio[kind])}"></audio>'
     return f"<tr><td>{escape(kind)}</td><td>{escape(text)}</td><td>{player}</td></tr>"
 
 

@@ -44,8 +44,8 @@ def write(
     for name, rows in outcomes.items():
         shown[name] = []
         for rank, place in select(rows, each=each):
-            shown[name].append(example(rows[place], rank=rank))
-            write_samples(folder, name, rows[place], clips[name], place)
+            audio = write_samples(folder, rows[place], clips[name], place)
+            shown[name].append(example(rows[place], rank=rank, audio=audio))
     plots.write(folder, scores)
     write_text(folder / "report.md", pages.markdown(scores, shown))
     write_text(folder / "report.html", pages.html(scores, shown, plots=[folder / plots.BARS]))
@@ -73,7 +73,7 @@ def select(outcomes: Sequence[Outcome], *, each: int) -> list[tuple[str, int]]:
     return [(rank, place) for rank, places in parts.items() for place in places]
 
 
-def example(outcome: Outcome, *, rank: str) -> pages.Example:
+def example(outcome: Outcome, *, rank: str, audio: Mapping[str, str]) -> pages.Example:
     """What the report says of one trial."""
     pair, heard = outcome.trial.pair, outcome.heard
     return pages.Example(
@@ -84,24 +84,21 @@ def example(outcome: Outcome, *, rank: str) -> pages.Example:
         source_text=pair.source.text,
         text=pair.target.text,
         heard=None if heard is None else (heard.translated, heard.resynthesised, heard.reference),
-        audio={kind: sample_path(outcome, kind) for kind in KINDS},
+        audio=audio,
     )
 
 
-def sample_path(outcome: Outcome, kind: str) -> str:
-    """Where a sample lies, relative to the report."""
+def write_samples(folder: Path, outcome: Outcome, clips: Clips, place: int) -> dict[str, str]:
+    """Write the four recordings of one trial and return their paths by kind; what could not be said is left out."""
     pair = outcome.trial.pair
-    return f"samples/{pair.source.lang}-{pair.target.lang}-{pair.source.utt}-{kind}.flac"
-
-
-def write_samples(folder: Path, name: str, outcome: Outcome, clips: Clips, place: int) -> None:
-    """Write the four recordings of one trial; what could not be said is left out."""
-    assert name
     (folder / "samples").mkdir(exist_ok=True)
+    written = {}
     for kind in KINDS:
         samples = getattr(clips, kind)[place]()
         if samples.size:
-            (folder / sample_path(outcome, kind)).write_bytes(encode_flac(samples))
+            written[kind] = f"samples/{pair.source.lang}-{pair.target.lang}-{pair.source.utt}-{kind}.flac"
+            (folder / written[kind]).write_bytes(encode_flac(samples))
+    return written
 
 
 def table(outcomes: Mapping[str, Sequence[Outcome]]) -> str:
