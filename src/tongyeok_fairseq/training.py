@@ -4,7 +4,7 @@ import functools
 import logging
 import math
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -78,7 +78,8 @@ def train(
     while True:
         done, kept_scale = _progress(last)
         scale = min(scale, kept_scale)
-        if done < updates:
+        patience = config["checkpoint"].get("patience", -1)
+        if done < updates and not _out_of_patience(_rows(last), patience):
             recorder = Recorder(on_metrics, name=name, updates=updates)
             try:
                 _run(_with_lr(config, scale), scratch=scratch, recorder=recorder, scale=scale)
@@ -89,9 +90,9 @@ def train(
                 tqdm.write(f"{name}: {error}; going back to update {_progress(last)[0]} at {scale:g} x learning rate")
                 continue
             done, _ = _progress(last)
-        if done < updates:
+        rows = _rows(last)
+        if done < updates and not _out_of_patience(rows, patience):
             raise TrainingError(f"{name}: fairseq stopped at update {done} of {updates}; its log is {scratch / LOG}")
-        rows = load_checkpoint(last)["extra_state"]["tongyeok"]["rows"]
         best = scratch / BEST
         return Trained(last=last, best=best if best.exists() else last, updates=done, curves=rows)
 
@@ -102,6 +103,21 @@ def _progress(last: Path) -> tuple[int, float]:
         return 0, 1.0
     state = load_checkpoint(last)
     return state["optimizer_history"][-1]["num_updates"], state["extra_state"]["tongyeok"]["scale"]
+
+
+def _rows(last: Path) -> list[dict[str, float]]:
+    """The curves in the saved state."""
+    rows: list[dict[str, float]] = load_checkpoint(last)["extra_state"]["tongyeok"]["rows"] if last.exists() else []
+    return rows
+
+
+def _out_of_patience(rows: Sequence[Mapping[str, float]], patience: int) -> bool:
+    """Whether the last `patience` validations brought no lower loss; never where `patience` is not positive.
+
+    fairseq keeps its count on a function, where a resumed run loses it and the next training of the process finds it.
+    """
+    losses = [row["valid/loss"] for row in rows if "valid/loss" in row]
+    return 0 < patience < len(losses) and min(losses[-patience:]) >= min(losses[:-patience])
 
 
 def _with_lr(config: Mapping[str, Mapping[str, Any]], scale: float) -> dict[str, dict[str, Any]]:
@@ -134,6 +150,7 @@ def _run(config: Mapping[str, Mapping[str, Any]], *, scratch: Path, recorder: Re
         _replaced(main, "Trainer", functools.partial(SteadyTrainer, monitor=monitor, recorder=recorder)),
         _replaced(checkpoint_utils, "save_checkpoint", Saver(extra)),
         _replaced(checkpoint_utils, "load_checkpoint", load),
+        _replaced(main, "should_stop_early", lambda cfg, _: _out_of_patience(recorder.rows, cfg.checkpoint.patience)),
         heard_by(recorder),
         _logging_to(scratch / LOG),
         warnings.catch_warnings(),

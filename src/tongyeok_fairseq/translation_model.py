@@ -87,7 +87,7 @@ def load_translation_model(checkpoint: Path, dictionary: Dictionary) -> Transfor
     rows = state["model"]["encoder.embed_tokens.weight"].shape[0]
     if rows != len(dictionary):
         raise CheckpointError(
-            f"{checkpoint}: made for a dictionary of {rows} symbols, got one of {len(dictionary)}; take its own dict.txt"
+            f"{checkpoint}: made for a dictionary of {rows} symbols, got {len(dictionary)}; take its own dict.txt"
         )
     model = build(values, dictionary)
     model.load_state_dict(state["model"], strict=True)

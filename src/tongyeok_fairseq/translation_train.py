@@ -1,14 +1,17 @@
 """Train the many-to-many Transformer with fairseq's `translation` task."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import torch
 from fairseq.data import Dictionary, data_utils
 
 from tongyeok.base.stage import OnMetrics
 from tongyeok.engine.translation import Architecture, Optimisation, Trained
 from tongyeok.errors import TrainingError
-from tongyeok_fairseq import training, translation_model
+from tongyeok_fairseq import training, translation_fast, translation_loss, translation_model
 from tongyeok_fairseq.safety import load_checkpoint
 from tongyeok_fairseq.translation_data import SOURCE, TARGET
 
@@ -33,15 +36,13 @@ def train(
             f"{optimisation.tokens_per_batch}; raise it"
         )
     values = translation_model.arguments(architecture, max_positions=max(LEAST_POSITIONS, longest))
-    trained = training.train(
-        configuration(
-            bin_folder, values, optimisation=optimisation, report_every=report_every, validate_every=validate_every
-        ),
-        scratch=scratch,
-        name="translator",
-        on_metrics=on_metrics,
-        lower_lr_on_divergence=False,
+    config = configuration(
+        bin_folder, values, optimisation=optimisation, report_every=report_every, validate_every=validate_every
     )
+    with fast_products():
+        trained = training.train(
+            config, scratch=scratch, name="translator", on_metrics=on_metrics, lower_lr_on_divergence=False
+        )
     finished = {}
     for name, path in (("last", trained.last), ("best", trained.best)):
         finished[name] = scratch / f"{name}.pt"
@@ -64,7 +65,8 @@ def configuration(
     report_every: int,
     validate_every: int,
 ) -> dict[str, dict[str, Any]]:
-    """fairseq's configuration groups."""
+    """The training as fairseq's configuration groups."""
+    products = optimisation.precision if multiplies_bfloat16() else "float32"
     schedule: dict[str, Any] = {"warmup_updates": optimisation.warmup_updates}
     if optimisation.schedule == "polynomial":
         schedule |= {"_name": "polynomial_decay", "total_num_update": optimisation.updates, "end_learning_rate": 0.0}
@@ -80,13 +82,13 @@ def configuration(
             "max_source_positions": values["max_source_positions"],
             "max_target_positions": values["max_target_positions"],
         },
-        "model": {"_name": translation_model.ARCH, "arch": translation_model.ARCH, **values},
+        "model": {"_name": translation_fast.MODEL, "arch": translation_fast.MODEL, "products": products, **values},
         "criterion": {
-            "_name": "label_smoothed_cross_entropy",
+            "_name": translation_loss.CRITERION,
             "label_smoothing": optimisation.label_smoothing,
         },
         "optimizer": {
-            "_name": "adam",
+            "_name": translation_loss.OPTIMIZER,
             "adam_betas": str(optimisation.adam_betas),
             "weight_decay": optimisation.weight_decay,
         },
@@ -102,8 +104,33 @@ def configuration(
             "max_tokens_valid": optimisation.tokens_per_batch,
             "num_workers": 0,
         },
-        "checkpoint": {"save_interval_updates": validate_every, "best_checkpoint_metric": "loss"},
+        "checkpoint": {
+            "save_interval_updates": validate_every,
+            "best_checkpoint_metric": "loss",
+            "patience": optimisation.patience or -1,
+        },
     }
+
+
+def multiplies_bfloat16() -> bool:
+    """Whether this machine has instructions for products of bfloat16; elsewhere they are slower than float32."""
+    if torch.cuda.is_available():
+        return bool(torch.cuda.is_bf16_supported())
+    return bool(torch.cpu._is_avx512_bf16_supported())  # noqa: SLF001  has no public name yet
+
+
+@contextmanager
+def fast_products() -> Iterator[None]:
+    """Let float32 matrix products on CPUs go through oneDNN, which is twice as fast as MKL on AMD's.
+
+    The setting's name promises less: only processors with AMX round to bfloat16 under it, others stay with float32.
+    """
+    before = torch.backends.mkldnn.matmul.fp32_precision
+    torch.backends.mkldnn.matmul.fp32_precision = "bf16"
+    try:
+        yield
+    finally:
+        torch.backends.mkldnn.matmul.fp32_precision = before
 
 
 def longest_sentence(bin_folder: Path) -> int:

@@ -56,6 +56,8 @@ class Optimisation:
     weight_decay: float
     clip_norm: float  # of the gradient; 0 clips nothing
     label_smoothing: float  # share of the probability spread over the dictionary
+    precision: Literal["float32", "bfloat16"]  # of matrix products; bfloat16 only where the hardware multiplies it
+    patience: int | None  # stop after so many validations without a lower loss; null trains all updates
     seed: int
 
     def __post_init__(self) -> None:
@@ -69,6 +71,8 @@ class Optimisation:
             )
         if self.learning_rate <= 0:
             raise ValueError(f"learning_rate: expected more than 0, got {self.learning_rate}; raise it")
+        if self.patience is not None and self.patience < 1:
+            raise ValueError(f"patience: expected at least 1 or null, got {self.patience}; raise it")
         if not 0 <= self.label_smoothing < 1:
             raise ValueError(f"label_smoothing: expected 0 <= p < 1, got {self.label_smoothing}; it is a probability")
 
@@ -77,8 +81,8 @@ class Optimisation:
 class Trained:
     """A finished training.
 
-    `last` and `best` are checkpoints after the last update and with the lowest validation loss; `curves` has one mapping
-    per report, with `step` and figures such as `train/loss`.
+    `last` and `best` are checkpoints after the last update and with the lowest validation loss; `curves` has one
+    mapping per report, with `step` and figures such as `train/loss`.
     """
 
     last: Path

@@ -109,7 +109,7 @@ def units_of(sentence: str) -> np.ndarray:
 
 def spread(total: int, most: int) -> list[int]:
     """Up to `most` positions spread evenly over `total`."""
-    return np.unique(np.linspace(0, total - 1, min(total, most)).round().astype(int)).tolist()
+    return [round(position) for position in np.linspace(0, total - 1, min(total, most)).tolist()]
 
 
 def valid_loss(curves: Sequence[Mapping[str, float]], checkpoint: Literal["last", "best"]) -> float:
