@@ -108,7 +108,7 @@ def run(cfg: KmeansConfig, *, inputs: Inputs, outputs: Path, context: Context) -
     codebook = Codebook(
         centroids=fit(sample, cfg), feature=extractor.feature, layer=extractor.layer, checkpoint=extractor.checkpoint
     )
-    metrics = measure(codebook, sample)
+    metrics = {"frames_seen": float(reservoir.seen), **measure(codebook, sample)}
     codebook.save(outputs / FILE)
     write_json(outputs / "metrics.json", metrics)
     return metrics
