@@ -65,9 +65,8 @@ def test_a_stage_is_called_with_all_its_inputs(stage: Stage) -> None:
     entry = definition(DVC["stages"][stage.name])
     program, name, *words = entry["cmd"].split()
     assert (program, name) == ("tongyeok", f"{stage.name}@${{key}}" if stage.per_iteration else stage.name)
-    if "${item.features}" in words:  # becomes `--hubert outputs/hubert/i` from iteration 1 on
-        position = words.index("${item.features}")
-        words[position : position + 1] = ["--hubert", "outputs/${item.source}"]
+    if words[0] == "${item.inputs}":  # of the derived flow
+        words[:1] = ["--manifest", "outputs/manifest", "--hubert", "outputs/${item.source}"]
     given = dict(zip(words[::2], words[1::2], strict=True))
     outputs = given.pop("--outputs")
     assert [outputs] == entry["outs"]

@@ -104,16 +104,13 @@ def flow(sections: Mapping[str, Any]) -> dict[str, Any]:
         found = sections[name][i].get(field)
         if found != value:
             raise ConfigError(f"{name}.{i}.{field}: expected {value!r}, got {found!r}; iterations follow each other")
-    features = [
-        {"source": f"hubert/{i}", "features": {"hubert": f"outputs/hubert/{i}"}}
-        if i
-        else {"source": "manifest", "features": {}}
-        for i in range(last + 1)
-    ]
+    speech = {"manifest": "outputs/manifest"}
+    features: dict[str, Any] = {"0": {"source": "manifest", "inputs": speech}}
+    for i in map(str, expected["hubert"]):
+        features[i] = {"source": f"hubert/{i}", "inputs": {**speech, "hubert": f"outputs/hubert/{i}"}}
     return {
         "last": str(last),
-        "kmeans": {str(i): features[i] for i in expected["kmeans"]},
-        "labels": {str(i): features[i] for i in expected["labels"]},
+        **{name: {str(i): features[str(i)] for i in expected[name]} for name in ("kmeans", "labels")},
     }
 
 

@@ -53,8 +53,9 @@ def test_derives_the_flow_of_three_iterations() -> None:
     }
     flow = params.flow(sections)
     assert flow["last"] == "3"
-    assert flow["kmeans"]["0"] == {"source": "manifest", "features": {}}
-    assert flow["kmeans"]["3"] == {"source": "hubert/3", "features": {"hubert": "outputs/hubert/3"}}
+    assert flow["kmeans"]["0"] == {"source": "manifest", "inputs": {"manifest": "outputs/manifest"}}
+    assert flow["kmeans"]["3"]["source"] == "hubert/3"
+    assert flow["kmeans"]["3"]["inputs"] == {"manifest": "outputs/manifest", "hubert": "outputs/hubert/3"}
     assert flow["labels"] == {i: flow["kmeans"][i] for i in ("0", "1", "2")}
 
 
