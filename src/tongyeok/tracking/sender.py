@@ -110,7 +110,8 @@ class Shipment:
         if parent is None:
             tags = header.tags | {REBUILD_TAG: header.rebuild, "mlflow.source.name": "dvc repro"}
             tags.pop("stage")
-            parent = self._client.create_run(experiment, header.started_ms, tags).info.run_id
+            name = f"rebuild of {tags.get('mlflow.source.git.commit', 'no commit')[:9]}"
+            parent = self._client.create_run(experiment, header.started_ms, tags, name).info.run_id
         self._sent["parent"] = parent
         return str(parent)
 
