@@ -99,6 +99,7 @@ class Whisper:
     def __init__(self, cfg: AsrConfig, *, device: str, threads: int) -> None:
         folder = locate(cfg.model)
         self._cfg, self._threads = cfg, threads
+        self._name = folder.name if Path(cfg.model).is_dir() else cfg.model  # no local paths in reports
         self._sha256 = sha256(folder / "model.bin")
         supported = sorted(ctranslate2.get_supported_compute_types(device))
         if cfg.compute_type not in supported:
@@ -123,7 +124,7 @@ class Whisper:
         cfg = self._cfg
         search = "greedy" if cfg.beam == 1 else f"beam {cfg.beam}"
         return (
-            f"{cfg.model} sha256:{self._sha256[:12]}, {search}, {cfg.compute_type}, window {cfg.window_s:g} s, "
+            f"{self._name} sha256:{self._sha256[:12]}, {search}, {cfg.compute_type}, window {cfg.window_s:g} s, "
             f"padding {cfg.padding_s:g} s, faster-whisper {version('faster-whisper')}"
         )
 
