@@ -25,6 +25,7 @@ class BitextConfig:
     directions: Literal["all"] | tuple[str, ...]  # `all` ordered pairs of languages, or a list like [ko-en, es-en]
     tags: Literal["prefix"]  # `<ko> 12 5 …`: the tag leads each side, the target's is forced at decoding
     max_tokens: int  # longest sentence with its tag and end mark, in tokens; the translator's positions end there
+    train_repeats: dict[str, int]  # how often a training pair into a language stands in a pass; once where not named
     pairs_per_group: int  # training pairs of a group per direction, where several speakers say it
 
     def __post_init__(self) -> None:
@@ -34,6 +35,12 @@ class BitextConfig:
         pairs.directions(self.directions, self.languages)
         if self.max_tokens < 3:  # noqa: PLR2004  tag, unit, end
             raise ValueError(f"max_tokens: expected at least 3 (tag, unit, end mark), got {self.max_tokens}; raise it")
+        for lang, times in self.train_repeats.items():
+            if lang not in self.languages or times < 1:
+                raise ValueError(
+                    f"train_repeats: expected languages of {list(self.languages)} and counts of at least 1, "
+                    f"got {lang}: {times}; correct or remove it"
+                )
         if self.pairs_per_group < 1:
             raise ValueError(f"pairs_per_group: expected at least 1, got {self.pairs_per_group}; raise it")
 
@@ -130,7 +137,7 @@ def join_split(utterances: Sequence[Utterance], cfg: BitextConfig, *, split: str
                 f"{split}: no group has both languages of {direction}; add such recordings, or list only directions "
                 "that have some in bitext.directions"
             )
-        joined += found
+        joined += found * (cfg.train_repeats.get(direction.target, 1) if split == "train" else 1)
     return joined
 
 
