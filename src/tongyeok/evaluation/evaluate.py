@@ -55,7 +55,7 @@ class Inputs:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Direction:
+class Material:
     """What there is to score in one direction, trial by trial."""
 
     trials: Sequence[Trial]
@@ -106,7 +106,7 @@ def run(cfg: EvaluateConfig, *, inputs: Inputs, outputs: Path, context: Context)
     return metrics
 
 
-def read_directions(inputs: Inputs) -> dict[str, Direction]:
+def read_directions(inputs: Inputs) -> dict[str, Material]:
     """Everything that was translated, with its test pairs, units and clips.
 
     Raises:
@@ -133,7 +133,7 @@ def read_directions(inputs: Inputs) -> dict[str, Direction]:
         missing = [pair.source.utt for pair in pairs if pair.source.utt not in units]
         if missing:
             raise EvaluationError(f"units/{name}.tsv: no translation of {missing[0]}; rebuild `translate_test`")
-        found[name] = Direction(
+        found[name] = Material(
             trials=trials,
             units=[units[pair.source.utt] for pair in pairs],
             clips=report.Clips(
@@ -151,13 +151,13 @@ def read(folder: Path, location: str) -> Samples:
     return read_location(folder, location) if location else np.zeros(0, dtype=np.float32)
 
 
-def listen(whisper: Whisper, direction: Direction, name: str) -> list[Heard]:
+def listen(whisper: Whisper, material: Material, name: str) -> list[Heard]:
     """Normalised transcripts of the three kinds of speech, trial by trial."""
-    lang = direction.trials[0].pair.target.lang
+    lang = material.trials[0].pair.target.lang
     kinds: Mapping[str, Sequence[Load]] = {
-        "reference": direction.clips.reference,
-        "resynthesised": direction.clips.resynthesised,
-        "translated": direction.clips.translated,
+        "reference": material.clips.reference,
+        "resynthesised": material.clips.resynthesised,
+        "translated": material.clips.translated,
     }
     heard = {
         kind: [

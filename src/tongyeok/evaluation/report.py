@@ -38,7 +38,7 @@ def write(
     *,
     each: int,
 ) -> None:
-    """Write `utterances.tsv`, `samples/`, `plots/`, `scores.csv`, `report.md` and `report.html` into `folder`."""
+    """Write `utterances.tsv`, `samples/`, `plots/`, `asr_bleu.csv`, `report.md` and `report.html` into `folder`."""
     write_text(folder / "utterances.tsv", table(outcomes))
     shown: dict[str, list[pages.Example]] = {}
     for name, rows in outcomes.items():

@@ -2,9 +2,11 @@
 
 import argparse
 import json
+import textwrap
 from collections.abc import Mapping
 from pathlib import Path
 
+WIDTH = 100  # of a terminal
 COLUMNS = (  # heading, width
     *(("direction", 9), ("n", 5), ("ASR-BLEU", 8), ("95 % interval", 14), ("resynth.", 8), ("of it", 6)),
     *(("reference", 9), ("chrF", 5), ("WER", 6), ("exact", 6), ("unit-B.", 7), ("voice", 5)),
@@ -37,8 +39,8 @@ def table(directions: Mapping[str, Mapping[str, object]]) -> str:
     """The scores for a terminal of 100 columns; `of it` is ASR-BLEU in percent of the resynthesis ceiling."""
     lines = [_line([heading for heading, _ in COLUMNS])]
     lines += [_line(_values(name, row)) for name, row in directions.items()]
-    notes = dict.fromkeys(f"{row['asr']}; {row['signature']}" for row in directions.values() if row["asr"])
-    return "\n".join([*lines, "", *(f"heard by {note}" for note in notes)]).rstrip()
+    notes = dict.fromkeys(f"heard by {row['asr']}; {row['signature']}" for row in directions.values() if row["asr"])
+    return "\n".join([*lines, "", *(textwrap.fill(note, WIDTH, subsequent_indent="  ") for note in notes)]).rstrip()
 
 
 def _values(name: str, row: Mapping[str, object]) -> list[str]:

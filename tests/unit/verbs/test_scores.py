@@ -43,13 +43,13 @@ def test_table(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The table fits 100 columns, gives the share of the ceiling, and dashes where nobody listened."""
     assert main(["scores", "--evaluate", str(folder)]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert max(map(len, lines[:3])) <= 100
+    assert max(map(len, lines)) <= 100
     assert lines[1].split() == [
         *("ko-en", "1064", "42.5", "38.0", "to", "47.3", "60.5", "70", "%", "100.0", "61.3", "142.2", "11.7", "35.1"),
         "0.81",
     ]
     assert lines[2].split() == ["en-ko", "64", *"-" * 8, "20.0", "0.70"]
-    assert lines[4] == f"heard by {HEARD['asr']}; {HEARD['signature']}"
+    assert " ".join(line.strip() for line in lines[4:]) == f"heard by {HEARD['asr']}; {HEARD['signature']}"
     headings = [lines[0].rfind(word) + len(word) for word in ("chrF", "WER", "voice")]
     ends = [lines[1].find(value) + len(value) for value in ("61.3", "142.2", "0.81")]
     assert headings == ends
