@@ -1,7 +1,8 @@
 """Speech recognition for scoring: a whisper model run by CTranslate2, always the same way, with cached transcripts.
 
 Greedy or beam search at temperature 0 in a fixed language, without timestamps, previous text or voice activity
-detection: what a transcript depends on is the audio and the settings alone.
+detection: a transcript depends on audio and settings alone. With a window of 30 s it is the one that faster-whisper's
+`transcribe` gives for such options.
 """
 
 from collections.abc import Callable, Sequence
@@ -29,6 +30,7 @@ from tongyeok.evaluation.transcripts import Transcripts, audio_hash
 CACHE = Path(".tongyeok")
 LONGEST_WINDOW_S = 30.0  # what whisper was trained on
 FRAMES_PER_SECOND = 100  # of whisper's log-mel features
+REVISION = 1  # of this module; raise it when it hears otherwise, so that kept transcripts are not used
 MOST_TOKENS = 224  # half of the decoder's context, whisper's own limit for a window
 
 Load = Callable[[], Samples]
@@ -114,6 +116,7 @@ class Whisper:
             "languages": None,
             "model": self._sha256,
             "device": device,
+            "revision": REVISION,
             "faster_whisper": version("faster-whisper"),
             "ctranslate2": version("ctranslate2"),
         }
@@ -171,7 +174,7 @@ class Whisper:
     def _windows(self, samples: Samples) -> list[Float[np.ndarray, "mels frames"]]:
         """Log-mel features of the padded clip: one window, or several of 30 s where it is longer than that."""
         padding = round(self._cfg.padding_s * SAMPLE_RATE)
-        features = self._model.feature_extractor(np.pad(samples, padding))
+        features = self._model.feature_extractor(np.pad(samples, padding))[:, :-1]  # the last one lies beyond the clip
         frames = round(self._cfg.window_s * FRAMES_PER_SECOND)
         if features.shape[1] > frames:
             frames = round(LONGEST_WINDOW_S * FRAMES_PER_SECOND)

@@ -69,6 +69,27 @@ def test_threads_change_nothing(
     assert both.transcribe([lambda part=part: part for part in clips], lang="en", description="test") == one
 
 
+def test_it_hears_what_faster_whisper_hears(whisper: Whisper, clip: Samples) -> None:
+    """At whisper's own window of 30 s the transcript is that of faster-whisper's `transcribe` with the same options."""
+    noise = np.random.default_rng(6).standard_normal(clip.size).astype(np.float32)
+    hard = 0.5 * clip + 0.05 * noise
+    segments, _ = whisper._model.transcribe(
+        np.pad(hard, 8000),
+        language="en",
+        beam_size=5,
+        temperature=0,
+        without_timestamps=True,
+        condition_on_previous_text=False,
+        compression_ratio_threshold=None,
+        log_prob_threshold=None,
+        no_speech_threshold=None,
+        max_new_tokens=20,
+    )
+    wanted = " ".join(segment.text.strip() for segment in segments)
+    whole = Whisper(settings(window_s=30.0, beam=5), device="cpu", threads=1)
+    assert whole.transcribe([lambda: hard], lang="en", description="test") == [wanted]
+
+
 def test_windows(whisper: Whisper) -> None:
     """A short clip fills one short window, a longer one takes whisper's 30 s, and one beyond that several."""
     seconds = {3: [(80, 800)], 7.5: [(80, 3000)], 29.5: [(80, 3000)] * 2}
