@@ -42,9 +42,9 @@ class Codebook:
         """The unit of switch penalties: the median squared distance from a centroid to its nearest other centroid.
 
         It is a property of the codebook alone, so that an imported codebook has it too; features of any scale are
-        smoothed alike. Of the scales tried (mean distance to the nearest centroid, gap to the second nearest) it carries
-        over between sizes best: on MFCC of the default corpus 16 units a second take a penalty of 1.2 at K = 50, 1.8 at
-        100, 2.5 at 200 and 3.7 at 500.
+        smoothed alike. Of the scales tried (mean distance to the nearest centroid, gap to the second nearest) it
+        carries over between sizes best: on MFCC of the default corpus 16 units a second take a penalty of 1.2 at
+        K = 50, 1.8 at 100, 2.5 at 200 and 3.7 at 500.
         """
         exact = self.centroids.astype(np.float64)
         squares = (exact**2).sum(axis=1)

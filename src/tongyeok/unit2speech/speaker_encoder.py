@@ -6,7 +6,7 @@ not imported, since it wants webrtcvad and librosa. Its trimming of long silence
 
 import hashlib
 import io
-from collections.abc import Sequence
+from collections.abc import Iterable
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -14,7 +14,6 @@ import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from tqdm import tqdm
 
 from tongyeok.base.audio import SAMPLE_RATE, Samples
 from tongyeok.errors import CheckpointError
@@ -50,33 +49,37 @@ class SpeakerEncoder(nn.Module):
         return nn.functional.normalize(torch.relu(self.linear(hidden[-1])), dim=1)
 
     @torch.inference_mode()
-    def embed(self, clips: Sequence[Samples]) -> Float[np.ndarray, "clips 256"]:
+    def embed(self, clips: Iterable[Samples]) -> Float[np.ndarray, "clips 256"]:
         """d-vectors of recordings: the mean over partial windows, at unit length.
 
         Args:
-            clips: 16 kHz mono recordings in [-1, 1], not empty.
+            clips: 16 kHz mono recordings in [-1, 1], not empty; taken one after the other, never all at once.
 
         Returns:
-            float32 vectors, one per clip, each independent of its neighbours up to rounding.
+            float32 vectors, one per clip.
         """
-        device = self.linear.weight.device
-        sums = torch.zeros(len(clips), DVECTOR, device=device)
-        waiting: list[Tensor] = []
-        owners: list[int] = []
-        for number, clip in enumerate(tqdm(clips, desc="d-vectors", unit="clip", disable=None)):
-            looks = self._partials(clip, device)
-            waiting.extend(looks)
-            owners.extend([number] * len(looks))
-            if len(waiting) >= PARTIALS_AT_ONCE or number == len(clips) - 1:
-                sums.index_add_(0, torch.tensor(owners, device=device), self(torch.stack(waiting)))
-                waiting, owners = [], []
-        return np.asarray(nn.functional.normalize(sums, dim=1).cpu().numpy())
+        vectors: list[Tensor] = []
+        waiting: list[list[Tensor]] = []
+        for clip in clips:
+            waiting.append(self._partials(clip))
+            if sum(map(len, waiting)) >= PARTIALS_AT_ONCE:
+                vectors += self._means(waiting)
+                waiting = []
+        vectors += self._means(waiting)
+        return torch.stack(vectors).cpu().numpy() if vectors else np.zeros((0, DVECTOR), dtype=np.float32)
 
-    def _partials(self, samples: Samples, device: torch.device) -> list[Float[Tensor, "160 40"]]:
+    def _means(self, clips: list[list[Float[Tensor, "160 40"]]]) -> list[Float[Tensor, "256"]]:
+        if not clips:
+            return []
+        looks = self(torch.stack([look for clip in clips for look in clip]))
+        means = [own.mean(dim=0) for own in looks.split([len(clip) for clip in clips])]
+        return list(nn.functional.normalize(torch.stack(means), dim=1))
+
+    def _partials(self, samples: Samples) -> list[Float[Tensor, "160 40"]]:
         starts = partial_starts(len(samples))
         covered = (starts[-1] + PARTIAL_FRAMES) * HOP
         padded = np.pad(raise_volume(samples), (0, max(0, covered - len(samples))))
-        frames = self.mel(torch.from_numpy(padded).to(device)).T
+        frames = self.mel(torch.from_numpy(padded).to(self.linear.weight.device)).T
         return [frames[start : start + PARTIAL_FRAMES] for start in starts]
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from tqdm import tqdm
 
 from tongyeok import config
 from tongyeok.base.files import write_json, write_text
@@ -156,9 +157,9 @@ def languages_of(manifests: Mapping[str, Manifest], language_of: Mapping[str, st
 
 def gather(clips: Sequence[Clip], recordings: Recordings, encoder: SpeakerEncoder) -> Material:
     """Clips with the d-vectors of their recordings."""
-    return Material(
-        clips=tuple(clips), dvectors=encoder.embed([recordings.whole(clip) for clip in clips]), recordings=recordings
-    )
+    listened = tqdm(clips, desc="d-vectors", unit="clip", disable=None)
+    dvectors = encoder.embed(recordings.whole(clip) for clip in listened)
+    return Material(clips=tuple(clips), dvectors=dvectors, recordings=recordings)
 
 
 def speech_task(cfg: VocoderConfig, generator: Generator, *, training: Material, heard: Material) -> Task:
