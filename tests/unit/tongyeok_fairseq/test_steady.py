@@ -61,6 +61,7 @@ def test_gradients_that_are_never_finite_stop_the_training() -> None:
         for step in range(MOST_SKIPPED):
             monitor.skip(step=step, lr=1e-3)
         monitor.watch(step=MOST_SKIPPED, loss=1.0, norm=1.0, lr=1e-3)
+    for step in range(MOST_SKIPPED):
+        monitor.skip(step=step, lr=1e-3)
     with pytest.raises(TrainingError, match=r"gradient not finite in 21 updates running, up to update 20"):
-        for step in range(MOST_SKIPPED + 1):
-            monitor.skip(step=step, lr=1e-3)
+        monitor.skip(step=MOST_SKIPPED, lr=1e-3)
