@@ -49,14 +49,14 @@ scores-full: .venv/installed  ## translate and score every direction of the trai
 	tongyeok scores --evaluate outputs/full/evaluate
 
 test: .venv/installed-dev  ## run the tests
-	pytest
+	pytest -n 2 --dist loadfile
 
 check: .venv/installed-dev  ## what .ci/run runs: format, lint, types, import contracts, docstrings, tests
 	ruff format --check
 	ruff check
 	mypy
 	lint-imports --no-logo
-	pytest
+	pytest -n 2 --dist loadfile
 
 ui: .venv/installed  ## send what is unsent, then open MLflow on http://127.0.0.1:5000
 	@shopt -s nullglob; kept=(.tongyeok/unsent/*); \
