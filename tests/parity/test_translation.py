@@ -154,6 +154,8 @@ def test_stock_fairseq_generate_gives_our_hypotheses(bitext: Path, trained: Path
         "test",
         "--batch-size",
         "5",
+        "--required-batch-size-multiple",
+        "1",
         "--cpu",
     ]
     program = [sys.executable, "-c", "import sys; from fairseq_cli.generate import cli_main; cli_main()", *words[1:]]
