@@ -63,8 +63,9 @@ def test_a_stage_depends_on_its_own_parameters(stage: Stage) -> None:
 def test_a_stage_is_called_with_all_its_inputs(stage: Stage) -> None:
     """The sub-command is its name, the flags are the fields of its `Inputs`, and each path is a dependency."""
     entry = definition(DVC["stages"][stage.name])
-    program, name, *words = entry["cmd"].split()
-    assert (program, name) == ("tongyeok", f"{stage.name}@${{key}}" if stage.per_iteration else stage.name)
+    shell, program, name, *words = entry["cmd"].split()
+    called = f"{stage.name}@${{key}}" if stage.per_iteration else stage.name
+    assert (shell, program, name) == ("exec", "tongyeok", called)
     if words[0] == "${item.inputs}":  # of the derived flow
         words[:1] = ["--manifest", "outputs/manifest", "--hubert", "outputs/${item.source}"]
     given = dict(zip(words[::2], words[1::2], strict=True))

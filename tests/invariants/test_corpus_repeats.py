@@ -20,6 +20,7 @@ SETTINGS = {
         "importer": "sentences",
         "table": "sentences.tsv",
         "max_groups": None,
+        "readers": {},
         "voices": {"ko": {"name": "ko", "rate_wpm": 180}, "en": {"name": "en-us", "rate_wpm": 140}},
         "speakers": [SPEAKER, SPEAKER | {"name": "bass", "variant": "m2"}],
         "silence_ms": 100,

@@ -42,15 +42,16 @@ class Project:
             cwd=self.folder,
             env=self.environment,
             stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
+            stderr=subprocess.PIPE,
             text=True,
         )
 
     def run(self, *words: str) -> str:
-        """Run a command to its end, which must be good, and return what it printed."""
+        """Run a command to its end, which must be good, and return what it printed, messages left out."""
         process = self.start(*words)
-        printed, _ = process.communicate()
-        assert process.returncode == 0, f"{' '.join(words)} exited with {process.returncode}\n{printed[-6000:]}"
+        printed, messages = process.communicate()
+        failed = f"{' '.join(words)} exited with {process.returncode}\n{printed[-6000:]}\n{messages[-6000:]}"
+        assert process.returncode == 0, failed
         return printed
 
     def lock(self) -> dict[str, Any]:
@@ -81,6 +82,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
         **os.environ,
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
         "PYTHONPATH": str(folder / "src"),
+        "SHELL": "/bin/sh",  # dash stays between DVC and a stage unless it is told to `exec`
         "HOME": str(home),
         "DVC_SITE_CACHE_DIR": str(home / "dvc"),
         "DVC_GLOBAL_CONFIG_DIR": str(home / "dvc-config"),
@@ -186,6 +188,6 @@ def wait_for(found: Callable[[], object], *, process: "subprocess.Popen[str]", s
     """Wait until `found()` is true while `process` runs."""
     deadline = time.monotonic() + seconds
     while not found():
-        assert process.poll() is None, f"it ended before it could be killed:\n{process.communicate()[0]}"
+        assert process.poll() is None, f"it ended before it could be killed:\n{process.communicate()}"
         assert time.monotonic() < deadline
         time.sleep(0.05)

@@ -61,7 +61,7 @@ class Chain:
         codebook = Codebook.load(kmeans / FILE)
         extractor: Extractor = matching_extractor(codebook, hubert=hubert)
         if codebook.feature == "mfcc":
-            extractor = MfccExtractor(margin=MARGIN)
+            extractor = MfccExtractor(smoothing=codebook.smoothing, margin=MARGIN)
         source = UnitSource(codebook=sha256(kmeans / FILE), checkpoint=codebook.checkpoint, clusters=codebook.clusters)
         dictionary = translator / DICTIONARY
         symbols = read_symbols(dictionary)

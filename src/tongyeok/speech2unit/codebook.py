@@ -23,14 +23,15 @@ BLOCK = 4096  # frames whose distances are held at once: 16 MiB at 1,000 cluster
 class Codebook:
     """Centroids and the features they were fitted on.
 
-    `feature` and `layer` (1-based HuBERT layer, None for MFCC) say which features belong to it; `checkpoint` is the
-    SHA-256 of the HuBERT checkpoint file they came from, empty for MFCC.
+    `feature` and `layer` (1-based HuBERT layer, None for MFCC) say which features belong to it, and how many times they
+    were smoothed over time; `checkpoint` is the SHA-256 of the HuBERT checkpoint file they came from, empty for MFCC.
     """
 
     centroids: Float[np.ndarray, "clusters dim"]
     feature: Feature
     layer: int | None
     checkpoint: str
+    smoothing: int = 0
 
     @property
     def clusters(self) -> int:
@@ -92,7 +93,8 @@ class Codebook:
     def save(self, path: Path) -> None:
         """Write centroids and origin as one safetensors file; the same codebook gives the same bytes."""
         # One entry: safetensors writes several in random order.
-        origin = {"feature": self.feature, "layer": self.layer, "checkpoint": self.checkpoint}
+        named = ("feature", "layer", "checkpoint", "smoothing")
+        origin = {name: getattr(self, name) for name in named}
         tensors = {"centroids": np.ascontiguousarray(self.centroids, dtype=np.float32)}
         with whole(path) as partial:
             partial.write_bytes(save(tensors, metadata={"origin": json.dumps(origin)}))

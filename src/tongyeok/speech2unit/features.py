@@ -43,6 +43,11 @@ class Extractor(Protocol):
         """SHA-256 of the HuBERT checkpoint file, empty for MFCC."""
         ...
 
+    @property
+    def smoothing(self) -> int:
+        """How many times `smooth` passes over the frames."""
+        ...
+
     def extract(self, clips: Sequence[Samples]) -> list[Float[np.ndarray, "frames dim"]]:
         """Feature frames of each recording, float32."""
         ...
@@ -52,6 +57,7 @@ class Extractor(Protocol):
 class MfccExtractor:
     """MFCC with deltas, 100 frames a second, after `margin` samples of silence on either side of the recording."""
 
+    smoothing: int = 0
     margin: int = 0
     feature: Feature = "mfcc"
     layer: int | None = None
@@ -60,7 +66,7 @@ class MfccExtractor:
     def extract(self, clips: Sequence[Samples]) -> list[Float[np.ndarray, "frames dim"]]:
         """MFCC frames of each recording, on as many threads as are pinned: Kaldi's code lets them run side by side."""
         with ThreadPoolExecutor(torch.get_num_threads()) as pool:
-            return list(pool.map(lambda clip: mfcc(np.pad(clip, self.margin)), clips))
+            return list(pool.map(lambda clip: smooth(mfcc(np.pad(clip, self.margin)), times=self.smoothing), clips))
 
 
 class HubertExtractor:
@@ -68,21 +74,35 @@ class HubertExtractor:
 
     feature: Feature = "hubert"
 
-    def __init__(self, path: Path, *, layer: int) -> None:
+    def __init__(self, path: Path, *, layer: int, smoothing: int = 0) -> None:
         """Load `path` up to the 1-based `layer`, on the GPU where there is one."""
         from tongyeok.engine.features import FeatureReader  # noqa: PLC0415  reaches fairseq, which MFCC does not need
 
         device = "cuda" if torch.cuda.is_available() else "cpu"
         self.layer: int | None = layer
+        self.smoothing = smoothing
         self.checkpoint = sha256(path)
         self._reader = FeatureReader(path, layer=layer, device=device)
 
     def extract(self, clips: Sequence[Samples]) -> list[Float[np.ndarray, "frames dim"]]:
         """Exactly samples // 320 frames of each recording."""
-        return self._reader.extract_batch(clips)
+        return [smooth(frames, times=self.smoothing) for frames in self._reader.extract_batch(clips)]
 
 
-def open_extractor(*, hubert: Path | None, layer: int | None) -> Extractor:
+def smooth(frames: Float[np.ndarray, "frames dim"], *, times: int) -> Float[np.ndarray, "frames dim"]:
+    """Pass a (1/4, 1/2, 1/4) filter over time, so many times; the first and last frame stand in for what is beyond.
+
+    Frames of a HuBERT that has trained little also tell where in a phone they stand, and to which side of a sample grid
+    they fell. Shifted by 10 ms, recordings of the default corpus change 40 % of their units at K = 200, after one pass
+    24 %, while units agree with phones better.
+    """
+    for _ in range(times):
+        around = np.concatenate([frames[:1], frames, frames[-1:]])
+        frames = (around[:-2] + around[2:]) / 4 + frames / 2
+    return frames
+
+
+def open_extractor(*, hubert: Path | None, layer: int | None, smoothing: int = 0) -> Extractor:
     """The extractor for a layer of the checkpoint in the folder `hubert`; MFCC where both are None.
 
     Raises:
@@ -90,14 +110,14 @@ def open_extractor(*, hubert: Path | None, layer: int | None) -> Extractor:
         CheckpointError: the folder has no checkpoint.
     """
     if hubert is None and layer is None:
-        return MfccExtractor()
+        return MfccExtractor(smoothing=smoothing)
     if hubert is None:
         raise UnitError(
             f"layer {layer} of HuBERT is wanted, but no --hubert is given; pass the folder of its checkpoint"
         )
     if layer is None:
         raise UnitError(f"--hubert {hubert}: MFCC features need no model; leave it out, or configure a layer")
-    return HubertExtractor(_checkpoint(hubert), layer=layer)
+    return HubertExtractor(_checkpoint(hubert), layer=layer, smoothing=smoothing)
 
 
 def matching_extractor(codebook: Codebook, *, hubert: Path | None) -> Extractor:
@@ -114,7 +134,7 @@ def matching_extractor(codebook: Codebook, *, hubert: Path | None) -> Extractor:
                 f"{_checkpoint(hubert)}: sha256 {found[:12]}… is not the checkpoint that the codebook was fitted on, "
                 f"{codebook.checkpoint[:12]}…; give that one, or run `kmeans` on this one"
             )
-    return open_extractor(hubert=hubert, layer=codebook.layer)
+    return open_extractor(hubert=hubert, layer=codebook.layer, smoothing=codebook.smoothing)
 
 
 def stream(

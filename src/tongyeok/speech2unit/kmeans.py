@@ -1,9 +1,10 @@
 """Stage `kmeans@i`: fit a codebook on a seeded sample of feature frames of the training split.
 
-Iteration 0 clusters MFCC, iteration i > 0 a layer of HuBERT iteration i. fairseq's `learn_kmeans.py` takes whole
-utterances and a mini-batch fit; here single frames are drawn, and every pass sees the whole sample.
+Iteration 0 clusters MFCC, iteration i > 0 a layer of HuBERT iteration i. fairseq's `learn_kmeans.py` takes all frames
+of a share of the utterances and a mini-batch fit; here single frames are drawn from them, and every pass sees them all.
 """
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import torch
 from jaxtyping import Float
 
 from tongyeok.base.files import write_json
-from tongyeok.base.manifests import read_manifest
+from tongyeok.base.manifests import Manifest, read_manifest
 from tongyeok.base.stage import Context
 from tongyeok.config import section
 from tongyeok.errors import UnitError
@@ -30,7 +31,9 @@ class KmeansConfig:
 
     source: str  # `manifest`: MFCC; `hubert/<i>`: features of HuBERT iteration i
     layer: int | None  # 1-based HuBERT layer; null for MFCC. HuBERT base: 6 after iteration 1, 9 after 2 (sec. IV-B)
+    smoothing: int  # passes of a (1/4, 1/2, 1/4) filter over the features' time; paper: 0
     clusters: int  # K; HuBERT base: 100 for MFCC, then 500
+    share: float  # of the training utterances, drawn by `seed`, that frames are sampled from; fairseq's `percent`
     frames: int  # frames sampled for the fit; held in memory as float32
     init_frames: int  # of these, frames that the k-means++ start looks at
     max_iterations: int  # passes over the sample at most; fairseq: 100 epochs of mini-batches
@@ -48,6 +51,10 @@ class KmeansConfig:
             raise ValueError(f"layer: expected at least 1 (1-based), got {self.layer}")
         if self.clusters < 2:  # noqa: PLR2004
             raise ValueError(f"clusters: expected at least 2, got {self.clusters}")
+        if self.smoothing < 0:
+            raise ValueError(f"smoothing: expected 0 (features as they are) or more passes, got {self.smoothing}")
+        if not 0 < self.share <= 1:
+            raise ValueError(f"share: expected 0 < share <= 1, got {self.share}")
         if not self.clusters <= self.init_frames <= self.frames:
             raise ValueError(
                 f"init_frames: expected clusters ({self.clusters}) <= init_frames <= frames ({self.frames}), "
@@ -84,6 +91,18 @@ def fit(frames: Float[np.ndarray, "frames dim"], cfg: KmeansConfig) -> Float[np.
     return done.centroids
 
 
+def draw(manifest: Manifest, *, share: float, seed: int) -> Manifest:
+    """A random share of a manifest's utterances, in its order; the same ones for the same `seed`."""
+    count = len(manifest.utts)
+    rows = np.sort(np.random.default_rng(seed).permutation(count)[: math.ceil(share * count)]).tolist()
+    return Manifest(
+        root=manifest.root,
+        utts=tuple(manifest.utts[row] for row in rows),
+        locations=tuple(manifest.locations[row] for row in rows),
+        samples=tuple(manifest.samples[row] for row in rows),
+    )
+
+
 def measure(codebook: Codebook, frames: Float[np.ndarray, "frames dim"]) -> dict[str, float]:
     """Mean squared distance to the nearest centroid, share of variance it leaves, and centroids in use on `frames`."""
     units = codebook.assign(frames, switch_penalty=0)
@@ -100,13 +119,18 @@ def measure(codebook: Codebook, frames: Float[np.ndarray, "frames dim"]) -> dict
 
 def run(cfg: KmeansConfig, *, inputs: Inputs, outputs: Path, context: Context) -> dict[str, float]:  # noqa: ARG001
     """Sample the training split's frames, fit the codebook, and write it."""
-    extractor = open_extractor(hubert=inputs.hubert, layer=cfg.layer)
+    extractor = open_extractor(hubert=inputs.hubert, layer=cfg.layer, smoothing=cfg.smoothing)
     reservoir = Reservoir(cfg.frames, seed=cfg.seed)
-    for utt, frames in stream(read_manifest(inputs.manifest, "train"), extractor, description="sampling frames"):
+    manifest = draw(read_manifest(inputs.manifest, "train"), share=cfg.share, seed=cfg.seed)
+    for utt, frames in stream(manifest, extractor, description="sampling frames"):
         reservoir.add(utt, frames)
     sample = reservoir.sample()
     codebook = Codebook(
-        centroids=fit(sample, cfg), feature=extractor.feature, layer=extractor.layer, checkpoint=extractor.checkpoint
+        centroids=fit(sample, cfg),
+        feature=extractor.feature,
+        layer=extractor.layer,
+        checkpoint=extractor.checkpoint,
+        smoothing=extractor.smoothing,
     )
     metrics = {"frames_seen": float(reservoir.seen), **measure(codebook, sample)}
     codebook.save(outputs / FILE)

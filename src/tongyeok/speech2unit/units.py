@@ -81,7 +81,7 @@ def run(cfg: UnitsConfig, *, inputs: Inputs, outputs: Path, context: Context) ->
     codebook = Codebook.load(path)
     extractor: Extractor = matching_extractor(codebook, hubert=inputs.hubert)
     if codebook.feature == "mfcc":
-        extractor = MfccExtractor(margin=MARGIN)
+        extractor = MfccExtractor(smoothing=codebook.smoothing, margin=MARGIN)
     sequences: dict[str, Units] = {}
     for split in SPLITS:
         manifest = read_manifest(inputs.manifest, split)

@@ -27,6 +27,7 @@ def settings(**changes: object) -> sentences.SentencesConfig:
         "importer": "sentences",
         "table": "sentences.tsv",
         "max_groups": None,
+        "readers": {},
         "voices": {"ko": {"name": "ko", "rate_wpm": 180}, "en": {"name": "en-us", "rate_wpm": 140}},
         "speakers": [ALTO, BASS],
         "silence_ms": 100,
@@ -54,6 +55,20 @@ def test_speakers_take_turns_within_a_split(data: Path) -> None:
         ("g4_en", "alto"),
     ]
     assert found[4].where == f"{data}/sentences.tsv:4"
+
+
+def test_several_readers_of_a_group(data: Path) -> None:
+    """Each further reader of a group is the next speaker, with ids of their own, in all languages."""
+    found = sentences.recordings(settings(readers={"train": 2}), data=data, languages=("ko", "en"))
+    first = [(r.utt, r.speaker) for r in found if r.group == "g1"]
+    assert first == [("g1_ko", "alto"), ("g1_en", "alto"), ("g1_ko_2", "bass"), ("g1_en_2", "bass")]
+    assert all(not r.utt.endswith("_2") for r in found if r.split != "train")
+
+
+def test_more_readers_than_speakers_are_refused() -> None:
+    """The message names the split and the number of speakers."""
+    with pytest.raises(ConfigError, match="readers: expected 1 to 2, the number of speakers, got train: 3"):
+        settings(readers={"train": 3})
 
 
 def test_max_groups_takes_the_first_of_each_split(data: Path) -> None:

@@ -70,7 +70,7 @@ def test_features_of_another_kind_are_refused() -> None:
 def test_a_codebook_survives_its_file(tmp_path: Path) -> None:
     """Loading gives back centroids and origin, and the same codebook always gives the same bytes."""
     centroids = np.random.default_rng(0).standard_normal((3, 2)).astype(np.float32)
-    written = Codebook(centroids=centroids, feature="hubert", layer=9, checkpoint="f" * 64)
+    written = Codebook(centroids=centroids, feature="hubert", layer=9, checkpoint="f" * 64, smoothing=1)
     contents = set()
     for number in range(8):
         path = tmp_path / f"{number}.safetensors"
@@ -78,7 +78,7 @@ def test_a_codebook_survives_its_file(tmp_path: Path) -> None:
         contents.add(path.read_bytes())
         read = Codebook.load(path)
         np.testing.assert_array_equal(read.centroids, centroids)
-        assert (read.feature, read.layer, read.checkpoint) == ("hubert", 9, "f" * 64)
+        assert (read.feature, read.layer, read.checkpoint, read.smoothing) == ("hubert", 9, "f" * 64, 1)
     assert len(contents) == 1
 
 

@@ -10,7 +10,7 @@ from tongyeok.base.files import sha256
 from tongyeok.base.manifests import Manifest, read_manifest, subset
 from tongyeok.errors import CheckpointError, CorpusError, UnitError
 from tongyeok.speech2unit.codebook import Codebook
-from tongyeok.speech2unit.features import MfccExtractor, matching_extractor, open_extractor, stream
+from tongyeok.speech2unit.features import MfccExtractor, matching_extractor, open_extractor, smooth, stream
 from tongyeok.speech2unit.mfcc import mfcc_frames
 from unit.speech2unit.toy_speech import Speech
 
@@ -36,6 +36,22 @@ def test_hubert_features_name_their_checkpoint(speech: Speech, hubert: Path) -> 
         assert len(frames) == samples // 320
 
 
+def test_smoothing_over_time(speech: Speech, hubert: Path) -> None:
+    """Each pass weighs neighbours with a quarter; edges count as their own neighbours, and constants stay."""
+    frames = np.array([[0, 1], [0, 1], [8, 1], [0, 1], [0, 1]], dtype=np.float32)
+    assert smooth(frames, times=0) is frames
+    assert smooth(frames, times=1)[:, 0].tolist() == [0, 2, 4, 2, 0]
+    assert smooth(frames, times=2).tolist() == [[0.5, 1], [2, 1], [3, 1], [2, 1], [0.5, 1]]
+    manifest = read_manifest(speech.manifest, "valid")
+    for folder, layer in ((None, None), (hubert, 2)):
+        plain, smoothed = (
+            dict(stream(manifest, open_extractor(hubert=folder, layer=layer, smoothing=times), description="test"))
+            for times in (0, 2)
+        )
+        for utt, frames in plain.items():
+            np.testing.assert_array_equal(smoothed[utt], smooth(frames, times=2))
+
+
 def test_a_layer_needs_a_model_and_a_model_a_layer(tmp_path: Path, hubert: Path) -> None:
     """A layer without a folder, a folder without a layer, and a folder without a checkpoint are refused."""
     with pytest.raises(UnitError, match="layer 3 of HuBERT is wanted, but no --hubert"):
@@ -52,6 +68,7 @@ def test_a_codebook_is_used_with_its_own_checkpoint_only(hubert: Path) -> None:
         centroids=np.zeros((2, 5), np.float32), feature="hubert", layer=2, checkpoint=sha256(hubert / "checkpoint.pt")
     )
     assert matching_extractor(own, hubert=hubert).layer == 2
+    assert matching_extractor(replace(own, smoothing=3), hubert=hubert).smoothing == 3
     foreign = replace(own, checkpoint="0" * 64)
     with pytest.raises(
         UnitError, match=r"is not the checkpoint that the codebook was fitted on, 000000000000…; give that"

@@ -12,13 +12,15 @@ from tongyeok.base.stage import silent
 from tongyeok.config import build
 from tongyeok.errors import ConfigError, UnitError
 from tongyeok.speech2unit.codebook import FILE, Codebook
-from tongyeok.speech2unit.kmeans import Inputs, KmeansConfig, fit, run
+from tongyeok.speech2unit.kmeans import Inputs, KmeansConfig, draw, fit, run
 from unit.speech2unit.toy_speech import FAKE_WIDTH, Speech
 
 MFCC = {
     "source": "manifest",
     "layer": None,
+    "smoothing": 0,
     "clusters": 8,
+    "share": 1.0,
     "frames": 400,
     "init_frames": 200,
     "max_iterations": 20,
@@ -55,6 +57,19 @@ def test_a_codebook_of_hubert_features(speech: Speech, hubert: Path, tmp_path: P
     assert codebook.checkpoint == sha256(hubert / "checkpoint.pt")
 
 
+def test_a_share_of_the_utterances() -> None:
+    """The drawn utterances keep their order and their rows; another seed draws others."""
+    count = 20
+    names = tuple(f"u{row:02}" for row in range(count))
+    manifest = Manifest(root=Path("/corpus"), utts=names, locations=names, samples=tuple(range(count)))
+    drawn = draw(manifest, share=0.25, seed=1)
+    assert len(drawn.utts) == 5
+    assert list(drawn.utts) == sorted(drawn.utts)
+    assert drawn.utts == drawn.locations == tuple(names[number] for number in drawn.samples)
+    assert drawn == draw(manifest, share=0.25, seed=1) != draw(manifest, share=0.25, seed=2)
+    assert draw(manifest, share=1.0, seed=1) == manifest
+
+
 def test_more_clusters_than_frames_are_refused() -> None:
     """K above the number of frames is refused before fitting, with both numbers."""
     with pytest.raises(UnitError, match="K = 8 is larger than the 5 frames of the training split; lower `clusters`"):
@@ -75,6 +90,8 @@ def test_an_empty_training_split_is_refused(tmp_path: Path) -> None:
         ({"source": "hubert/1"}, "layer: null for source `manifest` and a layer for `hubert/<i>`, got None"),
         ({"layer": 6}, "layer: null for source `manifest` and a layer for `hubert/<i>`, got 6"),
         ({"source": "hubert/1", "layer": 0}, "layer: expected at least 1 (1-based), got 0"),
+        ({"smoothing": -1}, "smoothing: expected 0 (features as they are) or more passes, got -1"),
+        ({"share": 0.0}, "share: expected 0 < share <= 1, got 0.0"),
         ({"clusters": 1}, "clusters: expected at least 2, got 1"),
         ({"init_frames": 5}, "init_frames: expected clusters (8) <= init_frames <= frames (400), got 5"),
         ({"frames": 100}, "init_frames: expected clusters (8) <= init_frames <= frames (100), got 200"),

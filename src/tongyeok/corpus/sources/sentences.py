@@ -1,7 +1,7 @@
 """Importer `sentences`: a table of parallel sentences, spoken by espeak-ng.
 
-The table has the columns `group`, `split` and one per language. The same person speaks a group's sentence in every
-language: people take turns within each split.
+The table has the columns `group`, `split` and one per language. People take turns within each split, one or several to
+a group; each speaks the group's sentence in every language.
 """
 
 from collections import Counter
@@ -56,6 +56,7 @@ class SentencesConfig:
     max_groups: dict[str, int] | None  # groups of each split, in the table's order; null takes all
     voices: dict[str, LanguageVoice]
     speakers: tuple[Speaker, ...]
+    readers: dict[str, int]  # how many of them read a group of each split; one where a split is not named
     silence_ms: int  # before and after the speech, the same for every clip
     peak: float  # largest absolute sample, full scale = 1
 
@@ -66,6 +67,11 @@ class SentencesConfig:
         names = [speaker.name for speaker in self.speakers]
         if len(set(names)) < len(names):
             raise ValueError(f"speakers: expected different names, got {', '.join(names)}; rename one")
+        for split, number in self.readers.items():
+            if not 1 <= number <= len(self.speakers):
+                raise ValueError(
+                    f"readers: expected 1 to {len(self.speakers)}, the number of speakers, got {split}: {number}"
+                )
         if self.silence_ms < 0:
             raise ValueError(f"silence_ms: expected 0 or more, got {self.silence_ms}; usual is 100")
         if not 0 < self.peak <= 1:
@@ -155,25 +161,27 @@ def recordings(cfg: SentencesConfig, *, data: Path, languages: Sequence[str]) ->
         if len(values) != len(columns):
             raise CorpusError(f"{path}:{number}: expected {len(columns)} columns, got {len(values)}; correct the line")
         group, split, *_ = values
-        speaker = cfg.speakers[turns[split] % len(cfg.speakers)]
+        turn = turns[split]
         turns[split] += 1
-        if cfg.max_groups is not None and turns[split] > cfg.max_groups.get(split, 0):
+        if cfg.max_groups is not None and turn >= cfg.max_groups.get(split, 0):
             continue
         texts = dict(zip(columns, values, strict=True))
-        found += [
-            Recording(
-                utt=f"{group}_{lang}",
-                group=group,
-                lang=lang,
-                split=split,
-                speaker=speaker.name,
-                text=texts[lang],
-                where=f"{path}:{number}",
-                audio=_spoken(cfg, texts[lang], lang=lang, speaker=speaker),
-            )
-            for lang in languages
-            if texts.get(lang)
-        ]
+        for reading in range(cfg.readers.get(split, 1)):
+            speaker = cfg.speakers[(turn + reading) % len(cfg.speakers)]
+            found += [
+                Recording(
+                    utt=f"{group}_{lang}" if reading == 0 else f"{group}_{lang}_{reading + 1}",
+                    group=group,
+                    lang=lang,
+                    split=split,
+                    speaker=speaker.name,
+                    text=texts[lang],
+                    where=f"{path}:{number}",
+                    audio=_spoken(cfg, texts[lang], lang=lang, speaker=speaker),
+                )
+                for lang in languages
+                if texts.get(lang)
+            ]
     return found
 
 
