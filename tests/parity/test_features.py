@@ -135,6 +135,22 @@ def test_batched_equals_single(checkpoint: Path) -> None:
         assert worst < TOLERANCE, f"{name}: largest difference {worst:.2e}"
 
 
+def test_the_number_of_threads_does_not_change_a_bit(checkpoint: Path) -> None:
+    """Each clip of a batch is computed by one thread, however many there are; the caller keeps its own number."""
+    clips = [_clip(samples, seed=samples) for samples in (16_000, 9_321, 640)]
+    before = torch.get_num_threads()
+    try:
+        found = []
+        for threads in (1, 2):
+            torch.set_num_threads(threads)
+            found.append(FeatureReader(checkpoint, layer=LAYERS, device="cpu").extract_batch(clips))
+            assert torch.get_num_threads() == threads
+    finally:
+        torch.set_num_threads(before)
+    for one, two in zip(*found, strict=True):
+        np.testing.assert_array_equal(one, two)
+
+
 def test_long_recordings_are_read_in_stretches(checkpoint: Path) -> None:
     """Beyond 100 s the stretches' frames follow one another, without a frame too few."""
     reader = FeatureReader(checkpoint, layer=1, device="cpu")

@@ -4,12 +4,14 @@ import json
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Literal, cast
+from typing import Literal
 
 import numpy as np
+import torch
 from jaxtyping import Float, Int
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
+from torch import Tensor
 
 from tongyeok.base.files import whole
 from tongyeok.errors import UnitError
@@ -60,9 +62,10 @@ class Codebook:
                 f"features of shape {features.shape} do not fit a codebook of {self.centroids.shape[1]} dimensions "
                 f"({describe(self)}); use the features it was fitted on"
             )
-        scores = features.astype(np.float32, copy=False) @ self._projection
-        scores += self._squares
-        return cast("Float[np.ndarray, 'frames clusters']", scores)
+        # By torch, whose features these are: numpy's BLAS has threads of its own, which go on spinning for a while.
+        frames = torch.from_numpy(np.ascontiguousarray(features, dtype=np.float32))
+        found: Float[np.ndarray, "frames clusters"] = torch.addmm(self._squares, frames, self._projection).numpy()
+        return found
 
     def assign(self, features: Float[np.ndarray, "frames dim"], *, switch_penalty: float) -> Int[np.ndarray, " frames"]:
         """The unit of each frame.
@@ -114,13 +117,13 @@ class Codebook:
             raise UnitError(f"{path}: expected a codebook (safetensors), got {error}; run the stage `kmeans`") from None
 
     @cached_property
-    def _projection(self) -> Float[np.ndarray, "dim clusters"]:
-        return np.ascontiguousarray(-2 * self.centroids.T, dtype=np.float32)
+    def _projection(self) -> Float[Tensor, "dim clusters"]:
+        return torch.from_numpy(np.ascontiguousarray(-2 * self.centroids.T, dtype=np.float32))
 
     @cached_property
-    def _squares(self) -> Float[np.ndarray, " clusters"]:
+    def _squares(self) -> Float[Tensor, " clusters"]:
         squares: Float[np.ndarray, " clusters"] = (self.centroids.astype(np.float64) ** 2).sum(axis=1)
-        return squares.astype(np.float32)
+        return torch.from_numpy(squares.astype(np.float32))
 
 
 def describe(codebook: Codebook) -> str:
