@@ -24,7 +24,7 @@ ROUNDS = 5
 
 
 def rows() -> list[Row]:
-    """Our step beside fairseq's, with its default `skip_nomask: false` and with `true`."""
+    """Our step beside fairseq's: with its default `skip_nomask: false`, with `true`, and with bfloat16 products."""
     torch.manual_seed(0)
     samples = int(SECONDS * 16_000)
     source = 0.1 * torch.randn(CLIPS, samples)
@@ -35,14 +35,15 @@ def rows() -> list[Row]:
         "target_list": [labels],
     }
     found = []
-    for skip in (False, True):
-        ours = _build("tongyeok_hubert", skip_nomask=skip)
+    variants = {"": (False, "float32"), "_skip_nomask": (True, "float32"), "_bfloat16": (False, "bfloat16")}
+    for name, (skip, products) in variants.items():
+        ours = _build("tongyeok_hubert", skip_nomask=skip, products=products)
         stock = _build("hubert", skip_nomask=skip)
         stock[0].load_state_dict(ours[0].state_dict())
         difference = _difference(ours, stock, sample)
         found.append(
             compare(
-                "hubert_step_demo" + ("_skip_nomask" if skip else ""),
+                f"hubert_step_demo{name}",
                 unit="audio seconds",
                 amount=CLIPS * SECONDS,
                 ours=lambda both=ours: float(_step(*both, sample)),
@@ -54,11 +55,12 @@ def rows() -> list[Row]:
     return found
 
 
-def _build(name: str, *, skip_nomask: bool) -> tuple[Any, Any]:
+def _build(name: str, *, skip_nomask: bool, **ours: str) -> tuple[Any, Any]:
     sections = yaml.safe_load(Path("conf/hubert/demo.yaml").read_text(encoding="utf-8"))
     cfg = config.build(hubert.HubertConfig, sections["1"], where="conf/hubert/demo.yaml")
     values = hubert.fairseq_config(cfg, data=Path(), labels=Path(), label_rate=LABEL_RATE)["model"]
-    values = {key: value for key, value in values.items() if key != "_name"} | {"skip_nomask": skip_nomask}
+    values = {key: value for key, value in values.items() if key not in {"_name", "products"}}
+    values |= {"skip_nomask": skip_nomask, **ours}
     dictionary = Dictionary()
     for label in range(CLUSTERS):
         dictionary.add_symbol(str(label))

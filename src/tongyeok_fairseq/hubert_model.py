@@ -6,7 +6,7 @@ classes are the product of two normalised matrices; cross-entropy against the la
 The one difference: fairseq leaves classes whose embedding equals the label's bit for bit out of the sum; none do.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -17,23 +17,31 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn import functional
 
+from tongyeok.base.products import Products, autocast
+
 NAME = "tongyeok_hubert"
 COSINE_EPSILON = 1e-8  # torch.cosine_similarity's, as the reference uses it
 
 
 @dataclass
 class TongyeokHubertConfig(HubertConfig):  # type: ignore[misc]
-    """fairseq's configuration, unchanged; `skip_nomask: true` leaves unmasked frames out of the loss."""
+    """fairseq's configuration; `skip_nomask: true` leaves unmasked frames out of the loss."""
+
+    products: str = field(default="float32", metadata={"help": "number format of products: float32 or bfloat16"})
 
 
 @register_model(NAME, dataclass=TongyeokHubertConfig)
 class TongyeokHubertModel(HubertModel):  # type: ignore[misc]
     """fairseq's HuBERT, state-dict keys and all; only pre-training's forward pass differs."""
 
+    products: Products = "float32"
+
     @classmethod
     def build_model(cls, cfg: TongyeokHubertConfig, task: Any) -> "TongyeokHubertModel":  # noqa: ANN401
         """Build a new model for a task."""
-        return cls(cfg, task.cfg, task.dictionaries)
+        model = cls(cfg, task.cfg, task.dictionaries)
+        model.products = cfg.products
+        return model
 
     def apply_mask(
         self,
@@ -96,18 +104,20 @@ class TongyeokHubertModel(HubertModel):  # type: ignore[misc]
                 source, target_list, padding_mask, mask=mask, features_only=features_only, output_layer=output_layer
             )
             return output
-        features, target_list = self.forward_targets(self.forward_features(source), target_list)
-        penalty = features.float().pow(2).mean()
-        features = self.layer_norm(features.transpose(1, 2))
-        if padding_mask is None:
-            padding_mask = source.new_zeros(source.shape, dtype=torch.bool)
-        padding_mask = self.forward_padding_mask(features, padding_mask)
-        if self.post_extract_proj is not None:
-            features = self.post_extract_proj(features)
-        x, masked = self.apply_mask(self.dropout_input(features), padding_mask, target_list)
-        if masked is None:
-            masked = torch.zeros_like(padding_mask)
-        x, _ = self.encoder(x, padding_mask=padding_mask)
+        with autocast(source.device, self.products):
+            features, target_list = self.forward_targets(self.forward_features(source), target_list)
+            penalty = features.float().pow(2).mean()
+            features = self.layer_norm(features.transpose(1, 2))
+            if padding_mask is None:
+                padding_mask = source.new_zeros(source.shape, dtype=torch.bool)
+            padding_mask = self.forward_padding_mask(features, padding_mask)
+            if self.post_extract_proj is not None:
+                features = self.post_extract_proj(features)
+            x, masked = self.apply_mask(self.dropout_input(features), padding_mask, target_list)
+            if masked is None:
+                masked = torch.zeros_like(padding_mask)
+            x, _ = self.encoder(x, padding_mask=padding_mask)
+        x = x.float()
         result = {"features_pen": penalty, "padding_mask": padding_mask}
         for kind, wanted, skipped in (("m", masked, self.skip_masked), ("u", ~masked, self.skip_nomask)):
             picked = wanted & ~padding_mask

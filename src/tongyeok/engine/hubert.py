@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from tongyeok.base.audio import SAMPLE_RATE, UNIT_HOP, UNIT_RATE
 from tongyeok.base.manifests import absolute_manifest
+from tongyeok.base.products import Products
 from tongyeok.base.stage import OnMetrics
 from tongyeok.config import section
 
@@ -48,7 +49,7 @@ class HubertConfig:
     weight_decay: float  # base: 0.01
     shortest_s: float  # s; shorter clips are left out of training; base: 2.0
     longest_s: float  # s; longer clips are cropped at random; base: 15.6
-    precision: Literal["fp32", "bf16"]  # bf16 wants a GPU
+    products: Products  # of matrices and convolutions in training; bfloat16 is faster where the processor has it
     on_divergence: Literal["stop", "lower_lr"]  # when the loss jumps and stays: stop, or go back and halve lr
     validate_updates: int  # updates between validations, each with a saved state to resume from
     report_updates: int  # updates between points of the training curve
@@ -161,7 +162,7 @@ def export(checkpoint: Path, target: Path) -> None:
 def fairseq_config(cfg: HubertConfig, *, data: Path, labels: Path, label_rate: int) -> dict[str, dict[str, Any]]:
     """The section in fairseq's words."""
     return {
-        "common": {"seed": cfg.seed, "log_interval": cfg.report_updates, "bf16": cfg.precision == "bf16"},
+        "common": {"seed": cfg.seed, "log_interval": cfg.report_updates},
         "task": {
             "_name": "tongyeok_hubert_pretraining",
             "data": str(data.resolve()),
@@ -192,6 +193,7 @@ def fairseq_config(cfg: HubertConfig, *, data: Path, labels: Path, label_rate: i
             "feature_grad_mult": cfg.feature_grad_scale,
             "untie_final_proj": True,
             "skip_nomask": cfg.unmasked_weight == 0,
+            "products": cfg.products,
         },
         "criterion": {
             "_name": "tongyeok_hubert",

@@ -4,7 +4,6 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
 
 import torch
 from jaxtyping import Float
@@ -16,15 +15,6 @@ from tongyeok.base.stage import OnMetrics
 from tongyeok.errors import TrainingError
 
 BETAS = (0.8, 0.99)  # of AdamW, for both trainings; HiFi-GAN
-
-
-Products = Literal["float32", "bfloat16"]
-
-
-def autocast(device: torch.device, products: Products) -> torch.autocast:
-    """Multiply matrices in `products` inside this context; processors without bfloat16 keep to float32."""
-    able = device.type == "cuda" or torch.cpu._is_avx512_bf16_supported()  # noqa: SLF001  no public question yet
-    return torch.autocast(device.type, torch.bfloat16, enabled=able and products == "bfloat16")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -18,6 +18,7 @@ from tqdm import tqdm
 from tongyeok import config
 from tongyeok.base.files import write_json, write_text
 from tongyeok.base.manifests import Manifest, read_manifest
+from tongyeok.base.products import Products, autocast
 from tongyeok.base.stage import Context
 from tongyeok.base.utterances import read_utterances
 from tongyeok.errors import ManifestError
@@ -39,7 +40,7 @@ from tongyeok.unit2speech.losses import SpectralLoss
 from tongyeok.unit2speech.plots import draw_curves
 from tongyeok.unit2speech.speaker_encoder import SpeakerEncoder, load_speaker_encoder
 from tongyeok.unit2speech.synthesis import UnitVocoder, build_generator
-from tongyeok.unit2speech.training import Products, Schedule, Task, autocast, optimise
+from tongyeok.unit2speech.training import Schedule, Task, optimise
 
 
 @config.section

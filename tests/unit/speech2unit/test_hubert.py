@@ -49,7 +49,7 @@ TINY: dict[str, Any] = {
     "weight_decay": 0.01,
     "shortest_s": 0.5,
     "longest_s": 1.2,
-    "precision": "fp32",
+    "products": "float32",
     "on_divergence": "stop",
     "validate_updates": 3,
     "report_updates": 1,
@@ -304,7 +304,7 @@ def test_clips_too_short_to_mask_are_counted_or_refused() -> None:
             "validate_updates: must be a multiple of report_updates 2, got 5",
         ),
         ({"longest_s": 0.4}, r"longest_s: expected shortest_s 0\.5 < longest_s <= batch_audio_s 4\.0, got 0\.4"),
-        ({"precision": "fp16"}, "field `precision`"),
+        ({"products": "float16"}, "field `products`"),
     ],
 )
 def test_rules_of_the_section(changes: dict[str, Any], message: str) -> None:
