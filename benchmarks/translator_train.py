@@ -12,6 +12,7 @@ from fairseq.data import Dictionary, LanguagePairDataset
 from paired import Row, compare
 
 from tongyeok import config
+from tongyeok.base.products import multiplies_bfloat16
 from tongyeok.unit2unit.translator import TranslatorConfig
 from tongyeok_fairseq import translation_fast, translation_loss, translation_model, translation_train
 
@@ -21,7 +22,7 @@ ROUNDS = 7
 
 
 def rows() -> list[Row]:
-    """Our update beside fairseq's, the same weights, in float32 and with the demo's precision."""
+    """Our update beside fairseq's, the same weights, in float32 and with the demo's products."""
     sections = yaml.safe_load(Path("conf/translator/demo.yaml").read_text(encoding="utf-8"))
     cfg = config.build(TranslatorConfig, sections, where="conf/translator/demo.yaml")
     dictionary = Dictionary()
@@ -36,8 +37,7 @@ def rows() -> list[Row]:
     plain = LabelSmoothedCrossEntropyCriterion(SimpleNamespace(target_dictionary=dictionary), False, smoothing)
     fused = translation_loss.UnitCrossEntropy(SimpleNamespace(target_dictionary=dictionary), False, smoothing)
     found = []
-    precisions = ["float32"] + ["bfloat16"] * translation_train.multiplies_bfloat16()
-    for products in precisions:
+    for products in ["float32"] + ["bfloat16"] * multiplies_bfloat16(torch.device("cpu")):
         model = translation_fast.UnitTransformer.build_model(Namespace(products=products, **values), task).train()
         model.load_state_dict(stock.state_dict())
         difference = _difference((model, fused), (stock, plain), sample)

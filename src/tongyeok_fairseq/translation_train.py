@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from fairseq.data import Dictionary, data_utils
 
+from tongyeok.base.products import multiplies_bfloat16
 from tongyeok.base.stage import OnMetrics
 from tongyeok.engine.translation import Architecture, Optimisation, Trained
 from tongyeok.errors import TrainingError
@@ -66,7 +67,8 @@ def configuration(
     validate_every: int,
 ) -> dict[str, dict[str, Any]]:
     """The training as fairseq's configuration groups."""
-    products = optimisation.precision if multiplies_bfloat16() else "float32"
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    products = optimisation.products if multiplies_bfloat16(device) else "float32"
     schedule: dict[str, Any] = {"warmup_updates": optimisation.warmup_updates}
     if optimisation.schedule == "polynomial":
         schedule |= {"_name": "polynomial_decay", "total_num_update": optimisation.updates, "end_learning_rate": 0.0}
@@ -110,13 +112,6 @@ def configuration(
             "patience": optimisation.patience or -1,
         },
     }
-
-
-def multiplies_bfloat16() -> bool:
-    """Whether this machine has instructions for products of bfloat16; elsewhere they are slower than float32."""
-    if torch.cuda.is_available():
-        return bool(torch.cuda.is_bf16_supported())
-    return bool(torch.cpu._is_avx512_bf16_supported())  # noqa: SLF001  has no public name yet
 
 
 @contextmanager

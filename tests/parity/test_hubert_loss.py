@@ -113,6 +113,27 @@ def test_loss_and_gradients_equal_fairseqs(
         assert float(log[key]) == pytest.approx(float(value), rel=TOLERANCE), key
 
 
+def test_bfloat16_products_change_the_loss_little(monkeypatch: pytest.MonkeyPatch) -> None:
+    """bfloat16 products move loss and gradients a little; parameters and gradients stay float32."""
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: True)
+    sample, mask = _sample(50)
+    options = {"label_rate": 50, "skip_nomask": False, "weights": (1.0, 0.7), "untie": True}
+    exact, criterion = _build("tongyeok_hubert", **options)
+    rounded, _ = _build("tongyeok_hubert", **options)
+    rounded.products = "bfloat16"
+
+    exact_loss, _, _, exact_gradients = _backward(exact, criterion, sample, mask)
+    loss, _, _, gradients = _backward(rounded, criterion, sample, mask)
+
+    assert loss != exact_loss
+    assert loss == pytest.approx(exact_loss, rel=2**-8)  # half a unit in bfloat16's last place
+    assert {value.dtype for value in (*gradients.values(), *rounded.parameters())} == {torch.float32}
+    flat, exact_flat = (
+        torch.cat([found[name].flatten() for name in exact_gradients]) for found in (gradients, exact_gradients)
+    )
+    assert float(torch.cosine_similarity(flat, exact_flat, dim=0)) > 0.99
+
+
 def test_a_checkpoint_of_ours_has_fairseqs_parameters() -> None:
     """Parameter names and shapes are those of fairseq's HuBERT, so that either loads the other's checkpoints."""
     options = {"label_rate": 50, "skip_nomask": True, "weights": (1.0, 0.0), "untie": True}

@@ -1,4 +1,4 @@
-"""The number format of matrix products in training; parameters, sums and norms stay float32."""
+"""The number format of matrix products in training; parameters and their gradients stay float32."""
 
 from typing import Literal
 
@@ -7,7 +7,14 @@ import torch
 Products = Literal["float32", "bfloat16"]
 
 
+def multiplies_bfloat16(device: torch.device) -> bool:
+    """Whether `device` has instructions for products of bfloat16; elsewhere they are slower than float32."""
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported())
+    return bool(torch.cpu._is_avx512_bf16_supported())  # noqa: SLF001  has no public name yet
+
+
 def autocast(device: torch.device, products: Products) -> torch.autocast:
     """Multiply matrices in `products` inside this context; processors without bfloat16 keep to float32."""
-    able = device.type == "cuda" or torch.cpu._is_avx512_bf16_supported()  # noqa: SLF001  no public question yet
-    return torch.autocast(device.type, torch.bfloat16, enabled=able and products == "bfloat16")
+    enabled = products == "bfloat16" and multiplies_bfloat16(device)
+    return torch.autocast(device.type, torch.bfloat16, enabled=enabled)

@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Int
 
 from tongyeok.base.manifests import SPLITS
+from tongyeok.base.products import Products
 from tongyeok.base.stage import OnMetrics
 from tongyeok.config import section
 
@@ -56,7 +57,7 @@ class Optimisation:
     weight_decay: float
     clip_norm: float  # of the gradient; 0 clips nothing
     label_smoothing: float  # share of the probability spread over the dictionary
-    precision: Literal["float32", "bfloat16"]  # of matrix products; bfloat16 only where the hardware multiplies it
+    products: Products  # of matrices in training; bfloat16 is faster where the processor has it
     patience: int | None  # stop after so many validations without a lower loss; null trains all updates
     seed: int
 

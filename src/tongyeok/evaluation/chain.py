@@ -12,8 +12,8 @@ from tongyeok.engine.translation import UnitTranslator
 from tongyeok.errors import CheckpointError, CorpusError, EvaluationError
 from tongyeok.evaluation.translate_test import DICTIONARY, TranslateTestConfig, search_units
 from tongyeok.speech2unit.codebook import FILE, Codebook
-from tongyeok.speech2unit.features import Extractor, MfccExtractor, matching_extractor
-from tongyeok.speech2unit.units import MARGIN, fold
+from tongyeok.speech2unit.features import Extractor
+from tongyeok.speech2unit.units import decode_units, unit_extractor
 from tongyeok.unit2speech.speaker_encoder import SpeakerEncoder, load_speaker_encoder
 from tongyeok.unit2speech.synthesis import UnitVocoder
 from tongyeok.unit2unit.tags import tag
@@ -59,9 +59,6 @@ class Chain:
             CheckpointError: a model is missing or broken, or the vocoder speaks units of another codebook.
         """
         codebook = Codebook.load(kmeans / FILE)
-        extractor: Extractor = matching_extractor(codebook, hubert=hubert)
-        if codebook.feature == "mfcc":
-            extractor = MfccExtractor(smoothing=codebook.smoothing, margin=MARGIN)
         source = UnitSource(codebook=sha256(kmeans / FILE), checkpoint=codebook.checkpoint, clusters=codebook.clusters)
         dictionary = translator / DICTIONARY
         symbols = read_symbols(dictionary)
@@ -74,7 +71,7 @@ class Chain:
             raise CheckpointError(f"{vocoder}: speaks units of {speaker.source}, not of {source}; rebuild `vocoder`")
         return Chain(
             codebook=codebook,
-            extractor=extractor,
+            extractor=unit_extractor(codebook, hubert=hubert),
             switch_penalty=switch_penalty,
             translator=UnitTranslator(translator / "checkpoint.pt", dictionary, device=device),
             languages=tuple(symbol.strip("<>") for symbol in symbols[source.clusters :]),
@@ -84,10 +81,8 @@ class Chain:
 
     def units_of(self, samples: Samples) -> Units:
         """Units of a recording, 50 a second, as the stage `units` makes them."""
-        distances = self.codebook.distances(self.extractor.extract([samples])[0])
-        if self.codebook.feature == "mfcc":
-            distances = fold(distances)
-        return self.codebook.decode(distances, switch_penalty=self.switch_penalty)
+        (frames,) = self.extractor.extract([samples])
+        return decode_units(frames, self.codebook, switch_penalty=self.switch_penalty)
 
     def translate(self, samples: Samples, *, source: str, target: str, search: TranslateTestConfig) -> Translation:
         """Translate a recording and say it in its speaker's voice.

@@ -92,9 +92,8 @@ class HubertExtractor:
 def smooth(frames: Float[np.ndarray, "frames dim"], *, times: int) -> Float[np.ndarray, "frames dim"]:
     """Pass a (1/4, 1/2, 1/4) filter over time, so many times; the first and last frame stand in for what is beyond.
 
-    Frames of a HuBERT that has trained little also tell where in a phone they stand, and to which side of a sample grid
-    they fell. Shifted by 10 ms, recordings of the default corpus change 40 % of their units at K = 200, after one pass
-    24 %, while units agree with phones better.
+    Frames of a HuBERT that has trained little also tell where in a phone they stand, and to which side of the sample
+    grid they fell; smoothed, they tell less of that, and their units agree with phones better.
     """
     for _ in range(times):
         around = np.concatenate([frames[:1], frames, frames[-1:]])

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from tongyeok.base.audio import MFCC_HOP, UNIT_HOP, UNIT_RATE, exact_div
 from tongyeok.base.files import sha256, write_json
@@ -59,13 +59,32 @@ def encode(
     """
     frames_of = stream(manifest, extractor, description=description)
     for (utt, frames), samples in zip(frames_of, manifest.samples, strict=True):
-        distances = codebook.distances(frames)
-        if extractor.feature == "mfcc":
-            distances = fold(distances)
-        units = codebook.decode(distances, switch_penalty=switch_penalty)
+        units = decode_units(frames, codebook, switch_penalty=switch_penalty)
         if len(units) != samples // UNIT_HOP:
             raise UnitError(f"{utt}: expected {samples // UNIT_HOP} units from {samples} samples, got {len(units)}")
         yield utt, units
+
+
+def decode_units(
+    frames: Float[np.ndarray, "frames dim"], codebook: Codebook, *, switch_penalty: float
+) -> Int[np.ndarray, " units"]:
+    """The units, 50 a second, of a recording's feature frames."""
+    distances = codebook.distances(frames)
+    if codebook.feature == "mfcc":
+        distances = fold(distances)
+    return codebook.decode(distances, switch_penalty=switch_penalty)
+
+
+def unit_extractor(codebook: Codebook, *, hubert: Path | None) -> Extractor:
+    """The extractor of the features that `codebook` was fitted on, with margins that give samples // 320 units.
+
+    Raises:
+        UnitError: `hubert` holds another checkpoint than the codebook's, or none is needed or given.
+        CheckpointError: the folder has no checkpoint.
+    """
+    if codebook.feature == "mfcc" and hubert is None:
+        return MfccExtractor(smoothing=codebook.smoothing, margin=MARGIN)
+    return matching_extractor(codebook, hubert=hubert)
 
 
 def fold(distances: Float[np.ndarray, "frames clusters"]) -> Float[np.ndarray, "units clusters"]:
@@ -79,9 +98,7 @@ def run(cfg: UnitsConfig, *, inputs: Inputs, outputs: Path, context: Context) ->
     """Encode every split and write the units of each language in the corpus's order."""
     path = inputs.kmeans / FILE
     codebook = Codebook.load(path)
-    extractor: Extractor = matching_extractor(codebook, hubert=inputs.hubert)
-    if codebook.feature == "mfcc":
-        extractor = MfccExtractor(smoothing=codebook.smoothing, margin=MARGIN)
+    extractor = unit_extractor(codebook, hubert=inputs.hubert)
     sequences: dict[str, Units] = {}
     for split in SPLITS:
         manifest = read_manifest(inputs.manifest, split)

@@ -35,7 +35,7 @@ def optimisation() -> dict[str, object]:
         "weight_decay": 0.0,
         "clip_norm": 1.0,
         "label_smoothing": 0.1,
-        "precision": "float32",
+        "products": "float32",
         "patience": None,
         "seed": 1,
     }
