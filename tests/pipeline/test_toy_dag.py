@@ -24,6 +24,9 @@ REBUILT = ("manifest", "kmeans@0", TRAINER, "units", "unit_health", "bitext")
 SCORES = {
     *("n", "asr_bleu", "asr_bleu_interval", "asr_bleu_resynthesised", "asr_bleu_reference", "chrf", "wer", "exact"),
     *("unit_bleu", "speaker_similarity", "asr", "signature"),
+    *("chrf_plus_plus", "cer", "cer_resynthesised", "cer_reference", "cer_chance"),
+    *("cer_no_spaces", "char_bleu", "bleu_13a"),
+    *("asr_understands", "signatures"),
 }
 
 

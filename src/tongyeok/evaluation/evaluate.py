@@ -22,7 +22,8 @@ from tongyeok.errors import EvaluationError
 from tongyeok.evaluation import report
 from tongyeok.evaluation.asr import AsrConfig, Load, Whisper
 from tongyeok.evaluation.normalise import normalise
-from tongyeok.evaluation.scores import Heard, Outcome, flat, reference_text, score, write_scores
+from tongyeok.evaluation.published import flat, write_scores
+from tongyeok.evaluation.scores import Heard, Outcome, reference_text, score
 from tongyeok.evaluation.speech import RESYNTHESISED, TRANSLATED, Trial, chosen, read_speech, read_trials
 from tongyeok.evaluation.voices import embed, similarity
 from tongyeok.unit2speech.speaker_encoder import load_speaker_encoder
@@ -67,7 +68,7 @@ def run(cfg: EvaluateConfig, *, inputs: Inputs, outputs: Path, context: Context)
     """Write `scores.json`, `metrics.json`, `utterances.tsv`, `report.md`, `report.html`, `plots/` and `samples/`.
 
     Raises:
-        EvaluationError: test pairs, speech and units do not belong together, or a reference lacks its text.
+        EvaluationError: test pairs, speech and units do not belong together, a reference lacks its text.
         CheckpointError: the recogniser cannot be had.
     """
     device = "cuda" if torch.cuda.is_available() else "cpu"

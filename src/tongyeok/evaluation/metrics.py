@@ -1,6 +1,8 @@
-"""Scores of transcripts against reference texts: BLEU with bootstrap intervals, chrF, WER, exact matches.
+"""Scores of transcripts against reference texts: BLEU with bootstrap intervals, chrF, chrF++, exact matches.
 
 Texts come normalised. Corpus scores are those of sacrebleu; the bootstrap resamples sacrebleu's sentence statistics.
+Korean words carry endings, so that n-grams of words punish good output: Korean BLEU counts morphemes (`ko-mecab`), with
+BLEU over characters beside it, and over words as others report it.
 """
 
 from collections.abc import Sequence
@@ -8,12 +10,16 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float, Int
-from rapidfuzz.distance import Levenshtein
 from sacrebleu.metrics.bleu import BLEU
 from sacrebleu.metrics.chrf import CHRF
 
-TOKENISERS = {"ja": "char", "ko": "char", "zh": "zh"}  # sacrebleu's, by target language
+from tongyeok.base.error_rates import cer, check_pairs
+
+TOKENISERS = {"ja": "char", "ko": "ko-mecab", "zh": "zh"}  # sacrebleu's, by target language
 USUAL_TOKENISER = "13a"
+TOKENISERS_BESIDE = {"ko": ("char", "13a")}  # of further figures; 13a is what seamless (2023) scores Korean with
+CHRF_WORDS = 0  # longest word n-gram of chrF
+CHRF_PLUS_PLUS_WORDS = 2  # the same of chrF++ (Popovic 2017)
 ORDER = 4  # BLEU's longest n-gram
 TAIL = 40  # the 95 % interval leaves out one in 40 resamples at either end, as sacrebleu does
 
@@ -35,21 +41,38 @@ def tokeniser(lang: str) -> str:
     return TOKENISERS.get(lang, USUAL_TOKENISER)
 
 
-def bleu_signature(lang: str) -> str:
-    """How sacrebleu computes BLEU for a language: references, case, tokeniser, smoothing, version."""
-    metric = BLEU(lowercase=True, tokenize=tokeniser(lang))
+def tokenisers_beside(lang: str) -> tuple[str, ...]:
+    """The tokenisers of sacrebleu whose BLEU stands beside the headline's, where words alone mislead."""
+    return TOKENISERS_BESIDE.get(lang, ())
+
+
+def bleu_metric(tokenise: str, *, effective_order: bool = False) -> BLEU:
+    """BLEU as sacrebleu computes it, without regard to case."""
+    return BLEU(lowercase=True, tokenize=tokenise, effective_order=effective_order)
+
+
+def bleu_signature(tokenise: str) -> str:
+    """How sacrebleu computes BLEU with a tokeniser: references, case, tokeniser, smoothing, version."""
+    metric = bleu_metric(tokenise)
     metric.corpus_score([""], [[""]])  # only then it knows the number of references
     return str(metric.get_signature())
 
 
+def chrf_signature(words: int) -> str:
+    """How sacrebleu computes chrF with word n-grams up to `words`."""
+    metric = CHRF(word_order=words)
+    metric.corpus_score([""], [[""]])
+    return str(metric.get_signature())
+
+
 def bleu_counts(hypotheses: Sequence[str], references: Sequence[str], *, lang: str) -> Counts:
-    """BLEU's sufficient statistics of each pair: matched n-grams, n-grams, hypothesis and reference length.
+    """Sufficient statistics of each pair for a language's BLEU: matched n-grams, n-grams, both lengths.
 
     Raises:
         ValueError: the two lists differ in length or are empty.
     """
-    _check(hypotheses, references)
-    metric = BLEU(lowercase=True, tokenize=tokeniser(lang), effective_order=True)  # else it warns; counts are alike
+    check_pairs(hypotheses, references)
+    metric = bleu_metric(tokeniser(lang), effective_order=True)  # else it warns; counts are alike
     rows = []
     for hypothesis, reference in zip(hypotheses, references, strict=True):
         score = metric.sentence_score(hypothesis, [reference])
@@ -60,6 +83,12 @@ def bleu_counts(hypotheses: Sequence[str], references: Sequence[str], *, lang: s
 def bleu(counts: Counts) -> float:
     """Corpus BLEU, 0 to 100, of pairs given by their statistics."""
     return _bleu_of_sum(counts.sum(axis=0))
+
+
+def corpus_bleu(hypotheses: Sequence[str], references: Sequence[str], *, tokenise: str) -> float:
+    """Corpus BLEU, 0 to 100, with a tokeniser of sacrebleu."""
+    check_pairs(hypotheses, references)
+    return float(bleu_metric(tokenise).corpus_score(hypotheses, [references]).score)
 
 
 def pick(rows: int, *, resamples: int, seed: int) -> Picks:
@@ -90,10 +119,10 @@ def by_cluster(counts: Counts, clusters: Sequence[str]) -> Counts:
     return sums
 
 
-def chrf(hypotheses: Sequence[str], references: Sequence[str]) -> float:
-    """Corpus chrF2, 0 to 100 (Popovic 2015; sacrebleu)."""
-    _check(hypotheses, references)
-    return float(CHRF().corpus_score(hypotheses, [references]).score)
+def chrf(hypotheses: Sequence[str], references: Sequence[str], *, words: int = CHRF_WORDS) -> float:
+    """Corpus chrF2, 0 to 100 (Popovic 2015; sacrebleu); chrF++ with word n-grams up to 2."""
+    check_pairs(hypotheses, references)
+    return float(CHRF(word_order=words).corpus_score(hypotheses, [references]).score)
 
 
 def sentence_chrf(hypothesis: str, reference: str) -> float:
@@ -101,38 +130,27 @@ def sentence_chrf(hypothesis: str, reference: str) -> float:
     return float(CHRF().sentence_score(hypothesis, [reference]).score)
 
 
-def word_errors(hypothesis: str, reference: str) -> tuple[int, int]:
-    """(Substitutions + insertions + deletions, words of the reference)."""
-    words = reference.split()
-    return int(Levenshtein.distance(hypothesis.split(), words)), len(words)
-
-
-def wer(hypotheses: Sequence[str], references: Sequence[str]) -> float:
-    """Word error rate of a corpus in percent; above 100 where much is inserted.
-
-    Raises:
-        ValueError: the two lists differ in length or are empty, or the references hold no words.
-    """
-    _check(hypotheses, references)
-    pairs = [word_errors(*pair) for pair in zip(hypotheses, references, strict=True)]
-    words = sum(count for _, count in pairs)
-    if not words:
-        raise ValueError("expected references with words, got none")
-    return 100 * sum(errors for errors, _ in pairs) / words
-
-
 def exact(hypotheses: Sequence[str], references: Sequence[str]) -> float:
     """Share of hypotheses equal to their reference, in percent."""
-    _check(hypotheses, references)
+    check_pairs(hypotheses, references)
     return 100 * float(np.mean([left == right for left, right in zip(hypotheses, references, strict=True)]))
+
+
+def chance_cer(references: Sequence[str], *, seed: int) -> float:
+    """CER of a recogniser that does not listen and writes down another sentence of the same test set, in percent.
+
+    Each distinct sentence is compared with the next in a shuffled circle; 100, as for silence, where there is only one.
+
+    Args:
+        references: normalised texts, in any order and number of copies.
+        seed: of the circle.
+    """
+    distinct = sorted(set(references))
+    circle = [distinct[place] for place in np.random.default_rng(seed).permutation(len(distinct))]
+    return cer([*circle[1:], circle[0]], circle) if len(circle) > 1 else 100.0
 
 
 def _bleu_of_sum(sums: Int[np.ndarray, " 10"]) -> float:
     correct, total = sums[:ORDER].tolist(), sums[ORDER : 2 * ORDER].tolist()
     score = BLEU.compute_bleu(correct, total, int(sums[-2]), int(sums[-1]), smooth_method="exp")
     return float(score.score)
-
-
-def _check(hypotheses: Sequence[str], references: Sequence[str]) -> None:
-    if len(hypotheses) != len(references) or not references:
-        raise ValueError(f"expected as many hypotheses as references, got {len(hypotheses)} and {len(references)}")

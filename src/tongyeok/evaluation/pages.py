@@ -6,26 +6,44 @@ from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 
-from tongyeok.evaluation.metrics import Score
-from tongyeok.evaluation.scores import AsrScores, DirectionScores, TextScores
+from tongyeok.evaluation import tables
+from tongyeok.evaluation.scores import DirectionScores
 
-HEADINGS = ("speech", "ASR-BLEU", "95 % interval", "chrF", "WER %", "exact %")
+TITLE = "Translated speech and its ceilings"
 METHOD = (
-    "Reference recordings, speech resynthesised from the references' own units, and translations get the same silence "
-    "around them, are heard by the same recogniser, and are normalised alike. Its errors are part of every figure, so "
-    "read a translation beside its ceilings: “reference” loses only what the recogniser mishears, “resynthesised” also "
-    "what units and vocoder lose. Intervals are 95 % bootstrap intervals over sentence groups. Unit-BLEU compares only "
-    "systems with the same codebook. Speaker similarity is the cosine of the d-vectors of source and translation."
+    (
+        "Each direction is scored on test sentences that training never saw. A recogniser (ASR) writes down what it "
+        "hears, and its transcript is compared with the text of the reference: BLEU (words, in Korean morphemes), "
+        "chrF (characters) and chrF++ (both) count shared sequences (0 to 100, higher is better), WER and CER wrong "
+        "words and wrong characters (lower is better), “exact” transcripts equal to the reference. Case and "
+        "punctuation do not count, in English neither do spelling variants, contractions, and digits for number "
+        "words; in other languages digits and number words stay different. Hangul is compared composed."
+    ),
+    (
+        "The recogniser's own errors are part of every figure, so read a translation beside its two ceilings, which "
+        "are heard by the same recogniser with the same silence around them: the “reference” recordings lose only "
+        "what the recogniser mishears, “resynthesised” speech, made from the references' own units, also what units "
+        "and vocoder lose. Intervals are 95 % bootstrap intervals over sentences."
+    ),
+    (
+        "Unit-BLEU compares units, not words, and only systems with the same codebook. Voice is the cosine of the "
+        "d-vectors of source and translation: 1 is the same voice."
+    ),
+)
+EXAMPLES = (
+    "Examples are the best, the median and the worst translations by {measure}; all are in utterances.tsv. What was "
+    "heard is shown as it is compared, without case and punctuation."
 )
 STYLE = """
 :root { color-scheme: light dark; }
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 62rem; margin: 2rem auto; padding: 0 1rem; }
 table { border-collapse: collapse; margin: 0.5rem 0 1rem; }
 th, td { padding: 0.2rem 0.8rem; text-align: right; border-bottom: 1px solid #8884; }
+.caution { border-left: 4px solid #c4513a; padding-left: 0.8rem; font-weight: 600; }
 td { font-variant-numeric: tabular-nums; }
 th:first-child, td:first-child, .said td, .said th { text-align: left; }
 .said { width: 100%; } .said td:nth-child(3) { width: 15rem; } audio { width: 15rem; height: 2rem; display: block; }
-section { margin-top: 2.5rem; } small { opacity: 0.7; } img { max-width: 100%; background: #fff; }
+section { margin-top: 2.5rem; } img { max-width: 100%; background: #fff; }
 """
 
 
@@ -56,58 +74,27 @@ class Example:
         return f"{self.rank}: {self.utt} ({measure} {self.quality:.0f}, voice {self.speaker_similarity:.2f})"
 
 
-def rows(scores: AsrScores) -> list[list[str]]:
-    """The table of one direction: translation first, then its ceilings."""
-    kinds: dict[str, TextScores] = {
-        "translated": scores.translated,
-        "resynthesised": scores.resynthesised,
-        "reference": scores.reference,
-    }
-    return [
-        [kind, f"{row.bleu.value:.1f}", span(row.bleu), f"{row.chrf:.1f}", f"{row.wer:.1f}", f"{row.exact:.1f}"]
-        for kind, row in kinds.items()
-    ]
-
-
-def span(score: Score) -> str:
-    """An interval."""
-    return f"{score.low:.1f} to {score.high:.1f}"
-
-
-def percent(score: Score | None) -> str:
-    """A share with its interval."""
-    return "not defined (0)" if score is None else f"{score.value:.0f} % ({score.low:.0f} to {score.high:.0f} %)"
-
-
-def facts(scores: DirectionScores) -> list[str]:
-    """What stands below a direction's table, line by line."""
-    found = [f"{scores.n} test utterances of {scores.groups} unseen sentences"]
-    if scores.asr:
-        found += [
-            f"ASR-BLEU of the translation in percent of the resynthesis: {percent(scores.asr.of_resynthesised)}",
-            f"ASR-BLEU of the resynthesis in percent of the reference: {percent(scores.asr.ceiling)}",
-        ]
-    else:
-        found.append("no recogniser covers the target language (evaluate.asr.languages): units alone are compared")
-    found += [
-        f"unit-BLEU {scores.unit_bleu:.1f} ({scores.unit_signature})",
-        f"speaker similarity {scores.speaker_similarity:.2f}",
-    ]
-    if scores.asr:
-        found += [f"recogniser: {scores.asr.asr}", f"sacrebleu: {scores.asr.signature}"]
-    return found
+def measure(direction: DirectionScores) -> str:
+    """What examples of a direction are ranked by."""
+    return EXAMPLES.format(measure="chrF" if direction.asr else "likeness of units, as nobody listened")
 
 
 def markdown(scores: Mapping[str, DirectionScores], shown: Mapping[str, Sequence[Example]]) -> str:
     """The report as Markdown."""
-    lines = ["# Translated speech and its ceilings", "", METHOD, "", "![ASR-BLEU](plots/asr_bleu.png)", ""]
+    lines = [f"# {TITLE}", "", *_table(tables.OVERVIEW, tables.overview(scores)), ""]
+    for said in tables.cautions(scores):
+        lines += [f"**{_plain(said)}**", ""]
+    lines += ["![ASR-BLEU](plots/asr_bleu.png)", ""]
+    for paragraph in METHOD:
+        lines += [paragraph, ""]
     for name, direction in scores.items():
         lines += [f"## {name}", ""]
         if direction.asr:
-            lines += [_row(HEADINGS), _row(["---", *["---:"] * (len(HEADINGS) - 1)])]
-            lines += [_row(row) for row in rows(direction.asr)]
-            lines.append("")
-        lines += [*(f"- {fact}" for fact in facts(direction)), ""]
+            if said := tables.caution(direction.asr):
+                lines += [f"**{_plain(said)}**", ""]
+            lines += [*_table(tables.headings(direction.asr), tables.rows(direction.asr)), ""]
+        lines += [*(f"- {fact}" for fact in tables.facts(direction)), ""]
+        lines += [measure(direction), ""] if shown[name] else []
         for example in shown[name]:
             lines += [f"### {example.title}", "", f"To say: {_plain(example.text)}", ""]
             for kind, text in example.lines():
@@ -121,30 +108,39 @@ def html(
     scores: Mapping[str, DirectionScores], shown: Mapping[str, Sequence[Example]], *, plots: Sequence[Path]
 ) -> str:
     """The report as HTML; pictures are inside, audio is played from `samples/`."""
-    parts = ["<h1>Translated speech and its ceilings</h1>", f"<p>{escape(METHOD)}</p>"]
+    parts = [f"<h1>{TITLE}</h1>", *_grid(tables.OVERVIEW, tables.overview(scores))]
+    parts += [f'<p class="caution">{escape(said)}</p>' for said in tables.cautions(scores)]
     for plot in plots:
         data = base64.b64encode(plot.read_bytes()).decode()
         parts.append(f'<img alt="ASR-BLEU of each direction beside its ceilings" src="data:image/png;base64,{data}">')
+    parts += [f"<p>{escape(paragraph)}</p>" for paragraph in METHOD]
     for name, direction in scores.items():
         parts.append(f"<section><h2>{escape(name)}</h2>")
         if direction.asr:
-            parts += [
-                "<table>",
-                _cells("th", HEADINGS),
-                *(_cells("td", row) for row in rows(direction.asr)),
-                "</table>",
-            ]
-        parts += ["<ul>", *(f"<li>{escape(fact)}</li>" for fact in facts(direction)), "</ul>"]
+            if said := tables.caution(direction.asr):
+                parts.append(f'<p class="caution">{escape(said)}</p>')
+            parts += _grid(tables.headings(direction.asr), tables.rows(direction.asr))
+        parts += ["<ul>", *(f"<li>{escape(fact)}</li>" for fact in tables.facts(direction)), "</ul>"]
+        parts += [f"<p>{escape(measure(direction))}</p>"] if shown[name] else []
         for example in shown[name]:
             parts += [f"<h3>{escape(example.title)}</h3>", f"<p>To say: <b>{escape(example.text)}</b></p>"]
             parts += ['<table class="said">', *(_spoken(example, *line) for line in example.lines()), "</table>"]
         parts.append("</section>")
     return (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>Translated speech and its ceilings</title>'
+        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{TITLE}</title>'
         f'<meta name="viewport" content="width=device-width"><style>{STYLE}</style></head>\n<body>\n'
         + "\n".join(parts)
         + "\n</body></html>\n"
     )
+
+
+def _table(heads: Sequence[str], found: Sequence[Sequence[str]]) -> list[str]:
+    rule = ["---", *["---:"] * (len(heads) - 1)]
+    return [_row(heads), _row(rule), *(_row([_plain(value) for value in row]) for row in found)]
+
+
+def _grid(heads: Sequence[str], found: Sequence[Sequence[str]]) -> list[str]:
+    return ["<table>", _cells("th", heads), *(_cells("td", row) for row in found), "</table>"]
 
 
 def _spoken(example: Example, kind: str, text: str) -> str:

@@ -1,6 +1,6 @@
 """Pictures of scores: ASR-BLEU of each direction beside its ceilings, and the same figures as a table for DVC."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from matplotlib.figure import Figure
@@ -35,11 +35,12 @@ def write(folder: Path, scores: Mapping[str, DirectionScores]) -> None:
     for name, kinds in found.items():
         lines += [f"{name},{kind},{bleu.value:.2f},{bleu.low:.2f},{bleu.high:.2f}" for kind, bleu in kinds.items()]
     write_text(folder / TABLE, "\n".join(lines) + "\n")
-    draw(folder / BARS, found)
+    guessed = {name for name, row in scores.items() if row.asr and not row.asr.understood}
+    draw(folder / BARS, found, guessed=guessed)
 
 
-def draw(path: Path, found: Mapping[str, Mapping[str, Score]]) -> None:
-    """Draw a group of three bars with 95 % intervals per direction."""
+def draw(path: Path, found: Mapping[str, Mapping[str, Score]], *, guessed: Collection[str]) -> None:
+    """Draw a group of three bars with 95 % intervals per direction; `guessed` ones say that nothing was understood."""
     figure = Figure(figsize=(max(5.0, 1.2 + 1.8 * len(found)), 3.8), layout="constrained")
     axes = figure.add_subplot()
     for place, (kind, colour) in enumerate(COLOURS.items()):
@@ -50,7 +51,8 @@ def draw(path: Path, found: Mapping[str, Mapping[str, Score]]) -> None:
         values = [row.value for row in rows]
         drawn = axes.bar(centres, values, WIDTH * 0.94, label=kind, color=colour, yerr=[below, above], capsize=3)
         axes.bar_label(drawn, fmt="%.1f", fontsize=8, padding=2)
-    axes.set_xticks(range(len(found)), list(found))
+    labels = [f"{name}\n(not understood)" if name in guessed else name for name in found]
+    axes.set_xticks(range(len(found)), labels)
     axes.set_ylabel("ASR-BLEU, 95 % interval")
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(frameon=False, ncols=3, loc="lower center", bbox_to_anchor=(0.5, 1.0))

@@ -7,16 +7,17 @@ from pathlib import Path
 from rapidfuzz.distance import Levenshtein
 
 from tongyeok.base.audio import encode_flac
+from tongyeok.base.error_rates import character_errors, word_errors
 from tongyeok.base.files import write_text
 from tongyeok.evaluation import pages, plots
 from tongyeok.evaluation.asr import Load
-from tongyeok.evaluation.metrics import sentence_chrf, word_errors
+from tongyeok.evaluation.metrics import sentence_chrf
 from tongyeok.evaluation.scores import DirectionScores, Outcome
 
 KINDS = ("source", "translated", "resynthesised", "reference")
 COLUMNS = (
     *("direction", "source", "reference", "source_text", "text", "reference_heard", "resynthesised_heard"),
-    *("translated_heard", "chrf", "wer", "unit_similarity", "speaker_similarity"),
+    *("translated_heard", "chrf", "wer", "cer", "unit_similarity", "speaker_similarity"),
 )
 
 
@@ -107,11 +108,13 @@ def table(outcomes: Mapping[str, Sequence[Outcome]]) -> str:
     for name, rows in outcomes.items():
         for outcome in rows:
             pair, heard = outcome.trial.pair, outcome.heard
-            figures = ["", "", "", "", ""]
+            figures = [""] * 6
             if heard is not None:
-                errors, words = word_errors(heard.translated, outcome.text)
+                wrong_words, words = word_errors(heard.translated, outcome.text)
+                wrong_letters, letters = character_errors(heard.translated, outcome.text)
                 figures = [heard.reference, heard.resynthesised, heard.translated]
-                figures += [f"{quality(outcome):.2f}", f"{100 * errors / words:.2f}"]
+                figures += [f"{quality(outcome):.2f}"]
+                figures += [f"{100 * wrong_words / words:.2f}", f"{100 * wrong_letters / letters:.2f}"]
             alike = [f"{unit_similarity(outcome):.4f}", f"{outcome.speaker_similarity:.4f}"]
             text = outcome.text or pair.target.text
             lines.append("\t".join([name, pair.source.utt, pair.target.utt, pair.source.text, text, *figures, *alike]))

@@ -1,6 +1,7 @@
 """The stage `evaluate` on a tiny world, with a recogniser that hears what the test says."""
 
 import json
+import re
 from collections.abc import Sequence
 from html.parser import HTMLParser
 from pathlib import Path
@@ -17,6 +18,7 @@ from tongyeok.errors import ConfigError, EvaluationError
 from tongyeok.evaluation import evaluate
 from tongyeok.evaluation.asr import AsrConfig, Load
 from tongyeok.evaluation.evaluate import EvaluateConfig, Inputs
+from tongyeok.evaluation.published import GUESSED
 from tongyeok.evaluation.speech import Speech, read_speech, write_speech
 from unit.evaluation.world import SOURCE, TEXTS
 
@@ -112,6 +114,7 @@ def test_every_utterance_is_in_the_table(translated: Path, tmp_path: Path) -> No
     assert len(rows) == 6
     empty = dict(zip(header, rows[2], strict=True))
     assert (empty["source"], empty["translated_heard"], empty["wer"], empty["chrf"]) == ("g2_ko", "", "100.00", "0.00")
+    assert (empty["cer"], dict(zip(header, rows[3], strict=True))["cer"]) == ("100.00", "")
     assert (empty["speaker_similarity"], empty["unit_similarity"]) == ("0.0000", "0.0000")
     unheard = dict(zip(header, rows[3], strict=True))
     assert (unheard["translated_heard"], unheard["wer"], unheard["text"]) == ("", "", TEXTS["ko"][0])
@@ -146,6 +149,32 @@ def test_samples_can_be_played(translated: Path, tmp_path: Path) -> None:
     assert all(f"]({file})" in words for file in files)
     assert "| translated |" in words
     assert "no recogniser covers the target language" in words
+
+
+def test_a_recogniser_that_does_not_understand(
+    translated: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the original speech is not understood, report, picture and scores say so beside the score; else not."""
+
+    class Deaf(Ear):
+        def transcribe(self, clips: Sequence[Load], *, lang: str, description: str) -> list[str]:
+            heard = super().transcribe(clips, lang=lang, description=description)
+            return heard if lang == "en" else ["음"] * len(clips)
+
+    monkeypatch.setattr(evaluate, "Whisper", Deaf)
+    run(translated, tmp_path / "out", asr={**ASR, "languages": ["en", "ko"]})
+    scores = json.loads((tmp_path / "out" / "scores.json").read_text())["directions"]
+    assert {name: row["asr_understands"] for name, row in scores.items()} == {"ko-en": True, "en-ko": False}
+    shares = {name for name in json.loads((tmp_path / "out" / "metrics.json").read_text()) if "of_resynth" in name}
+    assert shares == {"ko-en/of_resynthesised"}
+    for page in ("report.html", "report.md"):
+        overview, english, korean = re.split("^## |<h2>", (tmp_path / "out" / page).read_text(), flags=re.MULTILINE)
+        assert GUESSED in overview
+        assert GUESSED not in english
+        assert GUESSED in korean
+        assert ("in percent of" in english, "in percent of" in korean) == (True, False)
+        assert "BLEU of words (13a)" in korean
+        assert "BLEU of words (13a)" not in english
 
 
 def test_same_inputs_same_bytes(translated: Path, tmp_path: Path) -> None:

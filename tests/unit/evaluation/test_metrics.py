@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tongyeok.base.error_rates import cer, wer
 from tongyeok.evaluation import metrics
 
 WORDS = st.lists(st.sampled_from(["a", "b", "c", "d", "apple", "it's", "."]), min_size=1, max_size=8).map(" ".join)
@@ -12,40 +13,28 @@ REFERENCE = "the cat sleeps on the old red chair"
 
 
 def test_perfect_transcripts_score_perfectly() -> None:
-    """Equal texts have BLEU and chrF 100, WER 0 and 100 % exact matches."""
+    """Equal texts have BLEU, chrF and chrF++ 100, WER and CER 0 and 100 % exact matches."""
     texts = [REFERENCE, "my brother bought three apples"]
     assert metrics.bleu(metrics.bleu_counts(texts, texts, lang="en")) == pytest.approx(100)
     assert metrics.chrf(texts, texts) == pytest.approx(100)
-    assert metrics.wer(texts, texts) == 0
+    assert metrics.chrf(texts, texts, words=2) == pytest.approx(100)
+    assert wer(texts, texts) == cer(texts, texts) == cer(texts, texts, spaces=False) == 0
     assert metrics.exact(texts, texts) == 100
 
 
 def test_empty_hypotheses_count() -> None:
     """An empty hypothesis loses all its words and lowers BLEU by brevity; it is not left out."""
     references = [REFERENCE, REFERENCE]
-    assert metrics.wer([REFERENCE, ""], references) == 50
+    assert wer([REFERENCE, ""], references) == 50
     assert metrics.exact([REFERENCE, ""], references) == 50
     assert metrics.bleu(metrics.bleu_counts([REFERENCE, ""], references, lang="en")) == pytest.approx(
         100 * np.exp(1 - 2)
     )
 
 
-def test_word_errors_count_each_kind() -> None:
-    """Substitutions, insertions and deletions cost one each."""
-    assert metrics.word_errors("the dog sleeps", "the cat sleeps") == (1, 3)
-    assert metrics.word_errors("the the cat sleeps", "the cat sleeps") == (1, 3)
-    assert metrics.word_errors("cat sleeps", "the cat sleeps") == (1, 3)
-
-
-def test_wer_needs_words() -> None:
-    """References without words have no error rate."""
-    with pytest.raises(ValueError, match="expected references with words"):
-        metrics.wer(["a"], [""])
-
-
 def test_lists_must_agree() -> None:
     """Hypotheses and references of different number, or none, are refused."""
-    for function in (metrics.wer, metrics.exact, metrics.chrf):
+    for function in (wer, cer, metrics.exact, metrics.chrf):
         with pytest.raises(ValueError, match="as many hypotheses as references, got 1 and 2"):
             function(["a"], ["a", "b"])
         with pytest.raises(ValueError, match="got 0 and 0"):
@@ -53,11 +42,23 @@ def test_lists_must_agree() -> None:
 
 
 def test_tokeniser_depends_on_the_language() -> None:
-    """Korean is scored by characters, English by words, and the signature says so."""
-    assert "tok:char" in metrics.bleu_signature("ko")
-    assert "tok:13a" in metrics.bleu_signature("en")
-    counts = metrics.bleu_counts(["저녁에 비가 와요"], ["저녁에 비가 왔어요"], lang="ko")
-    assert counts[0, -1] == 8
+    """Korean is scored by morphemes, with characters and words beside them; English by words alone."""
+    assert metrics.tokeniser("ko") == "ko-mecab"
+    assert metrics.tokenisers_beside("ko") == ("char", "13a")
+    assert metrics.tokeniser("en") == metrics.tokeniser("es") == "13a"
+    assert metrics.tokenisers_beside("en") == ()
+    counts = metrics.bleu_counts(["고양이는 의자에서"], ["고양이가 의자에서"], lang="ko")
+    assert counts[0, -1] == len(["고양이", "가", "의자", "에서"])
+    endings = ["대통령은 치즈를 팔았어요"], ["대통령이 치즈를 팔았어요"]
+    assert metrics.corpus_bleu(*endings, tokenise="ko-mecab") > metrics.corpus_bleu(*endings, tokenise="13a")
+
+
+def test_chance_is_another_sentence() -> None:
+    """The CER by chance is that of another sentence's text, whatever the order and number of copies."""
+    assert metrics.chance_cer(["abcd", "abxy"], seed=1) == 50
+    texts = ["abcd", "abxy", "qrst", "uv"]
+    assert metrics.chance_cer(texts, seed=1) == metrics.chance_cer([*reversed(texts), *texts], seed=1)
+    assert metrics.chance_cer(["abcd", "abcd"], seed=1) == 100
 
 
 def test_interval_leaves_out_one_in_forty_at_either_end() -> None:
@@ -90,14 +91,3 @@ def test_intervals_are_ordered_and_repeat(pairs: list[tuple[str, str]], seed: in
     ]
     assert 0 <= found[0].low <= found[0].high <= 100 + 1e-9
     assert found[0] == found[1]
-
-
-@given(hypothesis=WORDS, reference=WORDS)
-@settings(max_examples=50, deadline=None)
-def test_word_errors_are_a_distance(hypothesis: str, reference: str) -> None:
-    """Symmetric, zero only for equal texts, at least the difference in length."""
-    errors, words = metrics.word_errors(hypothesis, reference)
-    backwards, _ = metrics.word_errors(reference, hypothesis)
-    assert errors == backwards
-    assert (errors == 0) == (hypothesis == reference)
-    assert abs(len(hypothesis.split()) - words) <= errors <= max(len(hypothesis.split()), words)

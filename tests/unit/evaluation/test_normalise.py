@@ -42,6 +42,13 @@ def test_hangul_stays_composed() -> None:
     assert found == unicodedata.normalize("NFC", found)
 
 
+def test_numbers_stay_as_written_but_in_english() -> None:
+    """Korean digits never become words nor words digits, which is ambiguous; full-width digits are digits."""
+    assert normalise("사과 3개를 샀어요.", lang="ko") == "사과 3개를 샀어요"
+    assert normalise("사과 세 개를 샀어요.", lang="ko") == "사과 세 개를 샀어요"
+    assert normalise("１０만 원", lang="ko") == "10만 원"
+
+
 @given(text=NUMBERS)
 @settings(max_examples=200, deadline=None)
 def test_no_spoken_number_breaks_it(text: str) -> None:

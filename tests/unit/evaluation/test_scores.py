@@ -1,59 +1,14 @@
 """Scores of a direction beside its ceilings."""
 
-import json
 from dataclasses import replace
-from pathlib import Path
 
-import numpy as np
 import pytest
 
-from tongyeok.base.utterances import read_utterances
 from tongyeok.errors import EvaluationError
-from tongyeok.evaluation.normalise import normalise
-from tongyeok.evaluation.scores import (
-    Heard,
-    Outcome,
-    flat,
-    public,
-    read_scores,
-    reference_text,
-    score,
-    write_scores,
-)
-from tongyeok.evaluation.speech import Trial, read_trials
-from unit.evaluation.world import TEXTS
-
-KEYS = [
-    *("n", "asr_bleu", "asr_bleu_interval", "asr_bleu_resynthesised", "asr_bleu_reference", "chrf", "wer", "exact"),
-    *("unit_bleu", "speaker_similarity", "asr", "signature"),
-]
-
-
-@pytest.fixture
-def trials(built: Path) -> list[Trial]:
-    """Korean to English."""
-    return next(iter(read_trials(built / "bitext", read_utterances(built / "corpus")).values()))
-
-
-@pytest.fixture
-def outcomes(trials: list[Trial]) -> list[Outcome]:
-    """One translation as good as its ceiling, one a little wrong, one empty; units as wanted."""
-    texts = [normalise(text, lang="en") for text in TEXTS["en"]]
-    heard = [
-        Heard(translated=texts[0], resynthesised=texts[0], reference=texts[0]),
-        Heard(translated=texts[1].replace("green", "red"), resynthesised=texts[1], reference=texts[1]),
-        Heard(translated="", resynthesised=texts[2] + " late", reference=texts[2]),
-    ]
-    return [
-        Outcome(
-            trial=trial,
-            units=np.array(trial.target_units.split()[1:], dtype=np.int32),
-            speaker_similarity=0.5 + 0.1 * row,
-            text=texts[row],
-            heard=heard[row],
-        )
-        for row, trial in enumerate(trials)
-    ]
+from tongyeok.evaluation.metrics import chance_cer
+from tongyeok.evaluation.published import flat
+from tongyeok.evaluation.scores import Heard, Outcome, reference_text, score
+from tongyeok.evaluation.speech import Trial
 
 
 def test_translation_beside_its_ceilings(outcomes: list[Outcome]) -> None:
@@ -69,32 +24,14 @@ def test_translation_beside_its_ceilings(outcomes: list[Outcome]) -> None:
     words = sum(len(outcome.text.split()) for outcome in outcomes)
     assert found.asr.translated.wer == pytest.approx(100 * (1 + 5) / words)
     assert found.asr.translated.exact == pytest.approx(100 / 3)
+    letters = sum(len(outcome.text) for outcome in outcomes)
+    assert found.asr.translated.cer == pytest.approx(100 * (3 + len(outcomes[2].text)) / letters)
+    assert found.asr.translated.cer_no_spaces != found.asr.translated.cer
+    assert found.asr.translated.chrf_plus_plus < found.asr.resynthesised.chrf_plus_plus < 100
+    assert found.asr.translated.bleu_by == {}
     assert (found.n, found.groups) == (3, 3)
     assert found.unit_bleu == pytest.approx(100)
     assert found.speaker_similarity == pytest.approx(0.6)
-
-
-def test_published_keys(outcomes: list[Outcome], tmp_path: Path) -> None:
-    """`scores.json` has exactly the promised keys, in their order, and comes back as written."""
-    write_scores(tmp_path, {"ko-en": score(outcomes, asr="ear", resamples=50, seed=1)})
-    text = (tmp_path / "scores.json").read_text()
-    assert list(json.loads(text)) == ["directions"]
-    row = read_scores(tmp_path)["ko-en"]
-    assert list(row) == KEYS
-    assert row["asr"] == "ear"
-    assert "tok:13a" in str(row["signature"])
-    low, high = row["asr_bleu_interval"]  # type: ignore[misc]
-    assert low <= row["asr_bleu"] <= high
-
-
-def test_a_language_nobody_hears(outcomes: list[Outcome]) -> None:
-    """Without a recogniser its figures are null, units and voices are still scored, and no metric is made up."""
-    deaf = [replace(outcome, heard=None, text="") for outcome in outcomes]
-    found = score(deaf, asr="ear", resamples=50, seed=1)
-    row = public(found)
-    assert [key for key, value in row.items() if value is None] == [*KEYS[1:8], "asr"]
-    assert "tok:none" in str(row["signature"])
-    assert list(flat({"ko-en": found})) == ["ko-en/speaker_similarity", "ko-en/unit_bleu"]
 
 
 def test_share_of_nothing(outcomes: list[Outcome]) -> None:
@@ -107,19 +44,6 @@ def test_share_of_nothing(outcomes: list[Outcome]) -> None:
     assert flat({"ko-en": found})["ko-en/wer"] == 100
 
 
-def test_metrics_are_flat(outcomes: list[Outcome]) -> None:
-    """Metrics are floats by `direction/figure`."""
-    found = flat({"ko-en": score(outcomes, asr="ear", resamples=50, seed=1)})
-    assert set(found) == {
-        f"ko-en/{name}"
-        for name in (
-            *("asr_bleu", "asr_bleu_reference", "asr_bleu_resynthesised", "ceiling", "chrf", "exact"),
-            *("of_resynthesised", "speaker_similarity", "unit_bleu", "wer"),
-        )
-    }
-    assert all(isinstance(value, float) for value in found.values())
-
-
 def test_a_reference_without_text(trials: list[Trial]) -> None:
     """A reference without text cannot be scored by what is heard, and is named."""
     target = replace(trials[0].pair.target, text=" ?!")
@@ -128,10 +52,29 @@ def test_a_reference_without_text(trials: list[Trial]) -> None:
         reference_text(trial)
 
 
-def test_no_scores_yet(tmp_path: Path) -> None:
-    """Missing and broken files of scores are errors with a remedy."""
-    with pytest.raises(EvaluationError, match="no scores yet; run `dvc repro evaluate`"):
-        read_scores(tmp_path)
-    (tmp_path / "scores.json").write_text("[]")
-    with pytest.raises(EvaluationError, match="not a file of scores"):
-        read_scores(tmp_path)
+def test_korean_has_its_own_figures(korean: list[Outcome]) -> None:
+    """Into Korean the headline counts morphemes, with characters and words beside it, each with its signature."""
+    found = score(korean, asr="ear", resamples=50, seed=1).asr
+    assert found is not None
+    assert found.reference.bleu.value == pytest.approx(100)
+    assert list(found.translated.bleu_by) == ["char", "13a"]
+    assert found.translated.bleu_by["13a"] < found.translated.bleu.value < 100
+    inside = {"asr_bleu": "tok:ko-mecab", "char_bleu": "tok:char", "bleu_13a": "tok:13a"}
+    inside |= {"chrf": "nw:0", "chrf_plus_plus": "nw:2"}
+    assert list(found.signatures) == list(inside)
+    assert all(part in found.signatures[name] for name, part in inside.items())
+
+
+@pytest.mark.parametrize(("share", "understood"), [(0.4, True), (0.6, False)])
+def test_a_recogniser_must_understand_the_original(outcomes: list[Outcome], share: float, understood: bool) -> None:
+    """Where the original speech is heard more than half as badly as by chance, it is said not to be understood."""
+    missed = share * chance_cer([outcome.text for outcome in outcomes], seed=1) / 100
+    rows = [
+        replace(outcome, heard=replace(outcome.heard, reference=outcome.text[round(missed * len(outcome.text)) :]))
+        for outcome in outcomes
+        if outcome.heard
+    ]
+    found = score(rows, asr="ear", resamples=50, seed=1).asr
+    assert found is not None
+    assert found.reference.cer == pytest.approx(100 * missed, abs=2)
+    assert found.understood == understood

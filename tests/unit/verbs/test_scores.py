@@ -21,9 +21,27 @@ HEARD = {
     "speaker_similarity": 0.8123,
     "asr": "whisper-base sha256:d01c3014881c, beam 5",
     "signature": "nrefs:1|case:lc|eff:no|tok:13a|smooth:exp|version:2.6.0",
+    "chrf_plus_plus": 58.2,
+    "cer": 31.4,
+    "cer_resynthesised": 12.0,
+    "cer_reference": 3.2,
+    "cer_chance": 75.0,
+    "cer_no_spaces": 30.1,
+    "char_bleu": None,
+    "bleu_13a": None,
+    "asr_understands": True,
+    "signatures": {},
+}
+GUESSED = {
+    **HEARD,
+    "char_bleu": 9.1,
+    "bleu_13a": 0.4,
+    "cer_reference": 93.5,
+    "asr_understands": False,
+    "signature": "nrefs:1|case:lc|eff:no|tok:ko-mecab-0.996/ko-0.9.2-KO|smooth:exp|version:2.6.0",
 }
 UNHEARD = {**dict.fromkeys(HEARD), "n": 64, "unit_bleu": 20.0, "speaker_similarity": 0.7, "signature": "tok:none"}
-SCORES = {"directions": {"ko-en": HEARD, "en-ko": UNHEARD}}
+SCORES = {"directions": {"ko-en": HEARD, "en-ko": UNHEARD, "es-en": HEARD, "es-ko": GUESSED}}
 
 
 @pytest.fixture
@@ -49,10 +67,27 @@ def test_table(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
         "0.81",
     ]
     assert lines[2].split() == ["en-ko", "64", *"-" * 8, "20.0", "0.70"]
-    assert " ".join(line.strip() for line in lines[4:]) == f"heard by {HEARD['asr']}; {HEARD['signature']}"
     headings = [lines[0].rfind(word) + len(word) for word in ("chrF", "WER", "voice")]
     ends = [lines[1].find(value) + len(value) for value in ("61.3", "142.2", "0.81")]
     assert headings == ends
+    assert lines[4].split()[:9] == ["es-ko", "*", "1064", "42.5", "38.0", "to", "47.3", "60.5", "-"]
+    assert lines[7].split() == ["ko-en", "31.4", "12.0", "3.2", "75.0", "30.1", "58.2", "-", "-"]
+    assert [line.split()[0] for line in lines[6:10]] == ["direction", "ko-en", "es-en", "es-ko"]
+    assert lines[9].split() == ["es-ko", "*", "31.4", "12.0", "93.5", "75.0", "30.1", "58.2", "9.1", "0.4"]
+    notes = " ".join(line.strip() for line in lines[11:])
+    assert notes == (
+        "* this ASR does not understand the original speech: the score judges the ASR, not the translation "
+        f"ko-en, es-en: heard by {HEARD['asr']}; {HEARD['signature']} "
+        f"es-ko: heard by {HEARD['asr']}; {GUESSED['signature']}"
+    )
+
+
+def test_older_scores_have_their_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A file of scores from before figures by characters has the one table."""
+    older = {key: HEARD[key] for key in list(HEARD)[:12]}
+    write_json(tmp_path / "scores.json", {"directions": {"ko-en": older}})
+    assert main(["scores", "--evaluate", str(tmp_path)]) == 0
+    assert "CER" not in capsys.readouterr().out
 
 
 def test_no_scores_yet(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
