@@ -12,7 +12,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 TORCH_INDEX_URL ?=
 TORCH_INDEX := $(if $(TORCH_INDEX_URL),--index-url $(TORCH_INDEX_URL))
 
-.PHONY: help install demo scores-full test check ui bench clean
+.PHONY: help install demo recognizer scores-full test check ui bench clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -40,12 +40,22 @@ demo: .venv/installed  ## run the whole flow on the embedded corpus; print score
 	echo "translated speech:  outputs/evaluate/samples/"; \
 	echo "curves of all runs: make ui"
 
-scores-full: .venv/installed  ## translate and score every direction of the trained demo, beside its own outputs
+# The demo's own run leaves it out; `tongyeok params 'evaluate.asr.recognizer=[ko]'` makes it a part of `dvc repro`.
+RECOGNIZER := outputs/recognizer/checkpoint.pt
+LAST_HUBERT := $(lastword $(sort $(wildcard outputs/hubert/*)))
+
+recognizer: $(RECOGNIZER)  ## train the recogniser that `make scores-full` judges Korean with
+
+$(RECOGNIZER): $(wildcard outputs/manifest/train.tsv $(LAST_HUBERT)/checkpoint.pt) | .venv/installed
+	tongyeok recognizer --corpus outputs/corpus --manifest outputs/manifest --hubert $(or $(LAST_HUBERT),outputs/hubert) \
+	  --outputs $(@D)
+
+scores-full: $(RECOGNIZER)  ## translate and score every direction of the trained demo, beside its own outputs
 	tongyeok translate_test --corpus outputs/corpus --manifest outputs/manifest --units outputs/units \
 	  --bitext outputs/bitext --translator outputs/translator --vocoder outputs/vocoder \
 	  --outputs outputs/full/translate_test --set translate_test.directions=all
 	tongyeok evaluate --corpus outputs/corpus --bitext outputs/bitext --translate-test outputs/full/translate_test \
-	  --outputs outputs/full/evaluate
+	  --recognizer $(<D) --outputs outputs/full/evaluate --set 'evaluate.asr.recognizer=[ko]'
 	tongyeok scores --evaluate outputs/full/evaluate
 
 test: .venv/installed-dev  ## run the tests

@@ -11,13 +11,15 @@ from dataclasses import dataclass
 class Stage:
     """One stage of the flow.
 
-    `per_iteration` stages run once per HuBERT iteration and are called `name@i`. Stages with an `experiment` are logged
+    `per_iteration` stages run once per HuBERT iteration and are called `name@i`. `on_demand` stages run under `dvc
+    repro` only where a later stage's parameters ask for them (section `flow`). Stages with an `experiment` are logged
     as runs of that MLflow experiment.
     """
 
     name: str
     module: str
     per_iteration: bool = False
+    on_demand: bool = False
     experiment: str | None = None
 
 
@@ -40,6 +42,7 @@ STAGES = (
     Stage(name="bitext", module="tongyeok.unit2unit.bitext"),
     Stage(name="translator", module="tongyeok.unit2unit.translator", experiment="translator"),
     Stage(name="vocoder", module="tongyeok.unit2speech.vocoder", experiment="vocoder"),
+    Stage(name="recognizer", module="tongyeok.recognizer.recognizer", on_demand=True, experiment="recognizer"),
     Stage(name="translate_test", module="tongyeok.evaluation.translate_test"),
     Stage(name="evaluate", module="tongyeok.evaluation.evaluate", experiment="evaluate"),
 )

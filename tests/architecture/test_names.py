@@ -49,7 +49,7 @@ def test_a_stage_writes_the_folder_of_its_name(stage: Stage) -> None:
     """Its output is outputs/<stage>, or outputs/<stage>/<iteration>."""
     entry = definition(DVC["stages"][stage.name])
     assert entry["outs"] == [f"outputs/{stage.name}/${{key}}" if stage.per_iteration else f"outputs/{stage.name}"]
-    assert ("foreach" in DVC["stages"][stage.name]) == stage.per_iteration
+    assert ("foreach" in DVC["stages"][stage.name]) == (stage.per_iteration or stage.on_demand)
 
 
 @EACH_STAGE
@@ -68,6 +68,8 @@ def test_a_stage_is_called_with_all_its_inputs(stage: Stage) -> None:
     assert (shell, program, name) == ("exec", "tongyeok", called)
     if words[0] == "${item.inputs}":  # of the derived flow
         words[:1] = ["--manifest", "outputs/manifest", "--hubert", "outputs/${item.source}"]
+    if words[0] == "${flow.judge.inputs}":
+        words[:1] = ["--recognizer", "${flow.judge.depends}"]
     given = dict(zip(words[::2], words[1::2], strict=True))
     outputs = given.pop("--outputs")
     assert [outputs] == entry["outs"]

@@ -20,6 +20,7 @@ from tongyeok.registry import STAGES
 ROOT = Path(__file__).resolve().parents[2]
 COPIED = ("src", "conf", "data", "data.dvc", "dvc.yaml", ".dvc/config", ".dvc/.gitignore", ".dvcignore", ".gitignore")
 TRAINER = "hubert@1"
+ON_DEMAND = "recognizer@1"  # in DVC's words; the toy's `evaluate.asr.recognizer` asks for it
 REBUILT = ("manifest", "kmeans@0", TRAINER, "units", "unit_health", "bitext")
 SCORES = {
     *("n", "asr_bleu", "asr_bleu_interval", "asr_bleu_resynthesised", "asr_bleu_reference", "chrf", "wer", "exact"),
@@ -130,7 +131,7 @@ def test_scores_are_printed(project: Project) -> None:
 def test_minutes_and_memory_are_printed(project: Project) -> None:
     """`tongyeok timings` has a line for every stage of the rebuild."""
     first_words = [line.split()[0] for line in project.run("tongyeok", "timings", "--all").splitlines()]
-    assert set(names(project)) <= set(first_words)
+    assert {name.replace(ON_DEMAND, "recognizer") for name in names(project)} <= set(first_words)
 
 
 def test_metrics_and_plots_are_shown(project: Project) -> None:
@@ -181,7 +182,7 @@ def test_changing_the_final_clusters_reruns_only_what_depends_on_them(project: P
     project.run("tongyeok", "params", "--profile", "toy", f"kmeans.1.clusters={clusters - 1}")
     status = json.loads(project.run("dvc", "status", "--json"))
     assert list(status) == ["kmeans@1"]
-    kept = ("corpus", "manifest", "kmeans@0", "labels@0", "hubert@1")
+    kept = ("corpus", "manifest", "kmeans@0", "labels@0", "hubert@1", ON_DEMAND)
     assert sorted(executed(project.run("dvc", "repro"))) == sorted(set(names(project)) - set(kept))
     header = (project.folder / "outputs" / "units" / "ko.tsv").read_text().splitlines()[0]
     assert json.loads(header.removeprefix("# "))["clusters"] == clusters - 1

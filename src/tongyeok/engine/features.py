@@ -1,8 +1,6 @@
 """The door to HuBERT's features: a checkpoint and a layer in, arrays of frames out."""
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -12,6 +10,7 @@ import torch
 from jaxtyping import Float
 
 from tongyeok.base.audio import UNIT_HOP, Samples
+from tongyeok.engine.threads import one_thread_each
 from tongyeok.errors import CorpusError
 
 
@@ -36,7 +35,7 @@ class FeatureReader:
         room: Any = import_module("tongyeok_fairseq.hubert_features")
         self._encoder = room.Encoder(checkpoint, layer=layer, device=device)
         self._chunk = int(room.CHUNK_FRAMES) * UNIT_HOP
-        self._side_by_side = _one_thread_each(torch.get_num_threads()) if device == "cpu" else None
+        self._side_by_side = one_thread_each(torch.get_num_threads()) if device == "cpu" else None
 
     @property
     def width(self) -> int:
@@ -79,11 +78,6 @@ class FeatureReader:
         """Frames of several recordings from one pass, whatever the device."""
         frames: list[Float[np.ndarray, "frames dim"]] = self._encoder.frames(clips)
         return frames
-
-
-def _one_thread_each(workers: int) -> ThreadPoolExecutor:
-    """Workers in each of which torch computes with one thread; in this thread it keeps its own number."""
-    return ThreadPoolExecutor(workers, initializer=partial(torch.set_num_threads, 1))
 
 
 def _check(samples: Samples) -> None:

@@ -21,8 +21,10 @@ from tongyeok.config import section
 from tongyeok.errors import EvaluationError
 from tongyeok.evaluation import report
 from tongyeok.evaluation.asr import AsrConfig, Load, Whisper
+from tongyeok.evaluation.corpus_asr import CorpusAsr
 from tongyeok.evaluation.normalise import normalise
 from tongyeok.evaluation.published import flat, write_scores
+from tongyeok.evaluation.reliability import SpeechErrors, errors_by_speech, write_errors
 from tongyeok.evaluation.scores import Heard, Outcome, reference_text, score
 from tongyeok.evaluation.speech import RESYNTHESISED, TRANSLATED, Trial, chosen, read_speech, read_trials
 from tongyeok.evaluation.voices import embed, similarity
@@ -48,11 +50,12 @@ class EvaluateConfig:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Inputs:
-    """Folders that this stage reads."""
+    """Folders that this stage reads; `recognizer` where `asr.recognizer` names a language."""
 
     corpus: Path
     bitext: Path
     translate_test: Path
+    recognizer: Path | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -63,9 +66,16 @@ class Material:
     units: Sequence[Units]
     clips: report.Clips
 
+    @property
+    def lang(self) -> str:
+        """What is spoken in the translations."""
+        return self.trials[0].pair.target.lang
+
 
 def run(cfg: EvaluateConfig, *, inputs: Inputs, outputs: Path, context: Context) -> dict[str, float]:
     """Write `scores.json`, `metrics.json`, `utterances.tsv`, `report.md`, `report.html`, `plots/` and `samples/`.
+
+    For languages that the corpus's own recogniser hears, `recognizer_errors.json` tells how wrong that can be.
 
     Raises:
         EvaluationError: test pairs, speech and units do not belong together, a reference lacks its text.
@@ -74,11 +84,18 @@ def run(cfg: EvaluateConfig, *, inputs: Inputs, outputs: Path, context: Context)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     directions = read_directions(inputs)
     covered = {
-        name: found for name, found in directions.items() if found.trials[0].pair.target.lang in cfg.asr.languages
+        name: found for name, found in directions.items() if found.lang in {*cfg.asr.languages, *cfg.asr.recognizer}
     }
     texts = {name: [reference_text(trial) for trial in found.trials] for name, found in covered.items()}
-    whisper = Whisper(cfg.asr, device=device, threads=context.threads) if covered else None
-    heard = {name: listen(whisper, found, name) for name, found in covered.items() if whisper}
+    recognisers = choose_recognisers(cfg.asr, covered, inputs, device=device, threads=context.threads)
+    heard = {name: listen(recognisers[found.lang], found, name) for name, found in covered.items()}
+    errors: dict[str, list[SpeechErrors]] = {}
+    for name, found in covered.items():
+        recogniser = recognisers[found.lang]
+        if isinstance(recogniser, CorpusAsr):
+            errors[name] = errors_by_speech(
+                recogniser, found.clips.reference, heard[name], texts[name], lang=found.lang, name=name, seed=cfg.seed
+            )
     encoder = load_speaker_encoder(device=device)
 
     outcomes: dict[str, list[Outcome]] = {}
@@ -94,14 +111,16 @@ def run(cfg: EvaluateConfig, *, inputs: Inputs, outputs: Path, context: Context)
             )
             for row, trial in enumerate(found.trials)
         ]
-    identity = whisper.identity if whisper else ""
+    identities = {name: recognisers[found.lang].identity for name, found in covered.items()}
     scores = {
-        name: score(rows, asr=identity, resamples=cfg.resamples, seed=cfg.seed) for name, rows in outcomes.items()
+        name: score(rows, asr=identities.get(name, ""), resamples=cfg.resamples, seed=cfg.seed)
+        for name, rows in outcomes.items()
     }
     write_scores(outputs, scores)
-    report.write(
-        outputs, scores, outcomes, {name: found.clips for name, found in directions.items()}, each=cfg.samples_each
-    )
+    if errors:
+        write_errors(outputs, errors)
+    clips = {name: found.clips for name, found in directions.items()}
+    report.write(outputs, scores, outcomes, clips, errors=errors, each=cfg.samples_each)
     metrics = flat(scores)
     write_json(outputs / "metrics.json", metrics)
     return metrics
@@ -152,9 +171,36 @@ def read(folder: Path, location: str) -> Samples:
     return read_location(folder, location) if location else np.zeros(0, dtype=np.float32)
 
 
-def listen(whisper: Whisper, material: Material, name: str) -> list[Heard]:
+def choose_recognisers(
+    cfg: AsrConfig, covered: Mapping[str, Material], inputs: Inputs, *, device: str, threads: int
+) -> dict[str, Whisper | CorpusAsr]:
+    """Who hears each language: the corpus's own recogniser where `asr.recognizer` names it, else the public model.
+
+    Raises:
+        EvaluationError: the corpus's own is asked for and was not given, or has learnt sentences that are tested.
+        CheckpointError: a model cannot be had, or was not trained on the language.
+    """
+    languages = list(dict.fromkeys(found.lang for found in covered.values()))
+    own = [lang for lang in languages if lang in cfg.recognizer]
+    judges: dict[str, Whisper | CorpusAsr] = {}
+    if own:
+        if inputs.recognizer is None:
+            raise EvaluationError(
+                f"evaluate.asr.recognizer: {', '.join(own)} is to be heard by the stage `recognizer`, whose outputs "
+                "were not given; compose with `tongyeok params` and run `dvc repro`, or give `--recognizer FOLDER`"
+            )
+        corpus_asr = CorpusAsr(inputs.recognizer, languages=own, device=device)
+        corpus_asr.check_unseen(trial.pair.target for found in covered.values() for trial in found.trials)
+        judges |= dict.fromkeys(own, corpus_asr)
+    rest = [lang for lang in languages if lang not in own]
+    if rest:
+        judges |= dict.fromkeys(rest, Whisper(cfg, device=device, threads=threads))
+    return judges
+
+
+def listen(recogniser: Whisper | CorpusAsr, material: Material, name: str) -> list[Heard]:
     """Normalised transcripts of the three kinds of speech, trial by trial."""
-    lang = material.trials[0].pair.target.lang
+    lang = material.lang
     kinds: Mapping[str, Sequence[Load]] = {
         "reference": material.clips.reference,
         "resynthesised": material.clips.resynthesised,
@@ -163,7 +209,7 @@ def listen(whisper: Whisper, material: Material, name: str) -> list[Heard]:
     heard = {
         kind: [
             normalise(text, lang=lang)
-            for text in whisper.transcribe(clips, lang=lang, description=f"hear {name} {kind}")
+            for text in recogniser.transcribe(clips, lang=lang, description=f"hear {name} {kind}")
         ]
         for kind, clips in kinds.items()
     }

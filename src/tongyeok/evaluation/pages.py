@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 
-from tongyeok.evaluation import tables
+from tongyeok.evaluation import reliability, tables
+from tongyeok.evaluation.reliability import SpeechErrors
 from tongyeok.evaluation.scores import DirectionScores
 
 TITLE = "Translated speech and its ceilings"
@@ -79,7 +80,11 @@ def measure(direction: DirectionScores) -> str:
     return EXAMPLES.format(measure="chrF" if direction.asr else "likeness of units, as nobody listened")
 
 
-def markdown(scores: Mapping[str, DirectionScores], shown: Mapping[str, Sequence[Example]]) -> str:
+def markdown(
+    scores: Mapping[str, DirectionScores],
+    shown: Mapping[str, Sequence[Example]],
+    errors: Mapping[str, Sequence[SpeechErrors]],
+) -> str:
     """The report as Markdown."""
     lines = [f"# {TITLE}", "", *_table(tables.OVERVIEW, tables.overview(scores)), ""]
     for said in tables.cautions(scores):
@@ -94,6 +99,9 @@ def markdown(scores: Mapping[str, DirectionScores], shown: Mapping[str, Sequence
                 lines += [f"**{_plain(said)}**", ""]
             lines += [*_table(tables.headings(direction.asr), tables.rows(direction.asr)), ""]
         lines += [*(f"- {fact}" for fact in tables.facts(direction)), ""]
+        if name in errors:
+            table = _table(reliability.HEADINGS, reliability.rows(errors[name]))
+            lines += [reliability.HOW_TO_READ, "", *table, ""]
         lines += [measure(direction), ""] if shown[name] else []
         for example in shown[name]:
             lines += [f"### {example.title}", "", f"To say: {_plain(example.text)}", ""]
@@ -105,7 +113,11 @@ def markdown(scores: Mapping[str, DirectionScores], shown: Mapping[str, Sequence
 
 
 def html(
-    scores: Mapping[str, DirectionScores], shown: Mapping[str, Sequence[Example]], *, plots: Sequence[Path]
+    scores: Mapping[str, DirectionScores],
+    shown: Mapping[str, Sequence[Example]],
+    errors: Mapping[str, Sequence[SpeechErrors]],
+    *,
+    plots: Sequence[Path],
 ) -> str:
     """The report as HTML; pictures are inside, audio is played from `samples/`."""
     parts = [f"<h1>{TITLE}</h1>", *_grid(tables.OVERVIEW, tables.overview(scores))]
@@ -121,6 +133,9 @@ def html(
                 parts.append(f'<p class="caution">{escape(said)}</p>')
             parts += _grid(tables.headings(direction.asr), tables.rows(direction.asr))
         parts += ["<ul>", *(f"<li>{escape(fact)}</li>" for fact in tables.facts(direction)), "</ul>"]
+        if name in errors:
+            parts.append(f"<p>{escape(reliability.HOW_TO_READ)}</p>")
+            parts += _grid(reliability.HEADINGS, reliability.rows(errors[name]))
         parts += [f"<p>{escape(measure(direction))}</p>"] if shown[name] else []
         for example in shown[name]:
             parts += [f"<h3>{escape(example.title)}</h3>", f"<p>To say: <b>{escape(example.text)}</b></p>"]

@@ -12,6 +12,7 @@ from tongyeok.base.files import write_text
 from tongyeok.evaluation import pages, plots
 from tongyeok.evaluation.asr import Load
 from tongyeok.evaluation.metrics import sentence_chrf
+from tongyeok.evaluation.reliability import SpeechErrors
 from tongyeok.evaluation.scores import DirectionScores, Outcome
 
 KINDS = ("source", "translated", "resynthesised", "reference")
@@ -37,6 +38,7 @@ def write(
     outcomes: Mapping[str, Sequence[Outcome]],
     clips: Mapping[str, Clips],
     *,
+    errors: Mapping[str, Sequence[SpeechErrors]],
     each: int,
 ) -> None:
     """Write `utterances.tsv`, `samples/`, `plots/`, `asr_bleu.csv`, `report.md` and `report.html` into `folder`."""
@@ -48,8 +50,8 @@ def write(
             audio = write_samples(folder, rows[place], clips[name], place)
             shown[name].append(example(rows[place], rank=rank, audio=audio))
     plots.write(folder, scores)
-    write_text(folder / "report.md", pages.markdown(scores, shown))
-    write_text(folder / "report.html", pages.html(scores, shown, plots=[folder / plots.BARS]))
+    write_text(folder / "report.md", pages.markdown(scores, shown, errors))
+    write_text(folder / "report.html", pages.html(scores, shown, errors, plots=[folder / plots.BARS]))
 
 
 def quality(outcome: Outcome) -> float:

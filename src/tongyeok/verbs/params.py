@@ -111,7 +111,24 @@ def flow(sections: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "last": str(last),
         **{name: {str(i): features[str(i)] for i in expected[name]} for name in ("kmeans", "labels")},
+        **judgement(sections, last=str(last)),
     }
+
+
+def judgement(sections: Mapping[str, Any], *, last: str) -> dict[str, Any]:
+    """Whether the recogniser is trained, from which HuBERT, and how `evaluate` comes by it.
+
+    `recognizer` lists the iteration that it starts from, or nothing where `evaluate.asr.recognizer` names no language:
+    then DVC makes no stage of it. `judge.depends` is a path that `evaluate` depends on; without a recogniser one that
+    it depends on anyway.
+    """
+    asked = bool(((sections.get("evaluate") or {}).get("asr") or {}).get("recognizer"))
+    folder = "outputs/recognizer"
+    judge = {
+        "depends": folder if asked else "outputs/translate_test/speech.tsv",
+        "inputs": {"recognizer": folder} if asked else {},
+    }
+    return {"recognizer": [last] if asked else [], "judge": judge}
 
 
 def validate(params: Mapping[str, Any]) -> None:

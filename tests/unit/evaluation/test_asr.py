@@ -17,6 +17,7 @@ from tongyeok.evaluation.normalise import normalise
 VALUES = {
     "model": "whisper-base",
     "languages": ["en"],
+    "recognizer": [],
     "compute_type": "int8",
     "beam": 1,
     "window_s": 8.0,

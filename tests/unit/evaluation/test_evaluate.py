@@ -13,10 +13,12 @@ from tongyeok.base.audio import PackWriter, decode
 from tongyeok.base.files import sha256
 from tongyeok.base.stage import silent
 from tongyeok.base.units import write_units
+from tongyeok.base.utterances import read_utterances
 from tongyeok.config import build
 from tongyeok.errors import ConfigError, EvaluationError
 from tongyeok.evaluation import evaluate
 from tongyeok.evaluation.asr import AsrConfig, Load
+from tongyeok.evaluation.corpus_asr import CorpusAsr
 from tongyeok.evaluation.evaluate import EvaluateConfig, Inputs
 from tongyeok.evaluation.published import GUESSED
 from tongyeok.evaluation.speech import Speech, read_speech, write_speech
@@ -25,6 +27,7 @@ from unit.evaluation.world import SOURCE, TEXTS
 ASR = {
     "model": "whisper-base",
     "languages": ["en"],
+    "recognizer": [],
     "compute_type": "int8",
     "beam": 1,
     "window_s": 10.0,
@@ -83,7 +86,8 @@ def run(world: Path, outputs: Path, **changes: object) -> dict[str, float]:
     """Run the stage on a world's folders."""
     outputs.mkdir()
     cfg = build(EvaluateConfig, {**VALUES, **changes}, where="test")
-    inputs = Inputs(**{name: world / name for name in Inputs.__dataclass_fields__})
+    there = [name for name in Inputs.__dataclass_fields__ if (world / name).is_dir()]
+    inputs = Inputs(**{name: world / name for name in there})
     return evaluate.run(cfg, inputs=inputs, outputs=outputs, context=silent(outputs))
 
 
@@ -105,6 +109,63 @@ def test_scores_and_report(translated: Path, tmp_path: Path) -> None:
         *("asr_bleu.csv", "metrics.json", "plots", "report.html", "report.md", "samples", "scores.json"),
         "utterances.tsv",
     ]
+
+
+class InDomain(CorpusAsr):
+    """In place of the corpus's own recogniser: hears the reference texts, and in corrupted clips nothing."""
+
+    identity = "recognizer sha256:0123"  # type: ignore[assignment]
+
+    def __init__(self, folder: Path, *, languages: Sequence[str], device: str) -> None:
+        assert (folder.name, languages, device) == ("recognizer", ["ko"], "cpu")
+        self._groups = set((folder / "train.groups").read_text().splitlines())
+        self._folder = folder
+
+    def transcribe(self, clips: Sequence[Load], *, lang: str, description: str) -> list[str]:
+        """A text per clip."""
+        return ["" if "a third" in description else text for text, _ in zip(TEXTS[lang], clips, strict=True)]
+
+
+def test_a_language_is_heard_by_the_corpus_s_own_recogniser(
+    translated: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is named beside its scores, whisper hears the rest, and the report says how wrong it can be."""
+    monkeypatch.setattr(evaluate, "CorpusAsr", InDomain)
+    (translated / "recognizer").mkdir()
+    (translated / "recognizer" / "train.groups").write_text("elsewhere\n")
+    run(translated, tmp_path / "out", asr={**ASR, "recognizer": ["ko"]})
+    scores = json.loads((tmp_path / "out" / "scores.json").read_text())["directions"]
+    assert [scores[name]["asr"] for name in ("ko-en", "en-ko")] == [Ear.identity, "recognizer sha256:0123"]
+    assert scores["en-ko"]["asr_bleu"] == 100
+    errors = json.loads((tmp_path / "out" / "recognizer_errors.json").read_text())
+    assert list(errors) == ["en-ko"]
+    assert [(row["speech"], row["cer"]) for row in errors["en-ko"]] == [
+        ("reference", 0),
+        ("reference, a third backwards", 100),
+        ("reference, a third noise", 100),
+        ("resynthesised", 0),
+        ("translated", 0),
+    ]
+    assert "| reference, a third noise | 100.0 | 100.0 | 0.0 |" in (tmp_path / "out" / "report.md").read_text()
+    assert "<td>reference, a third noise</td><td>100.0</td>" in (tmp_path / "out" / "report.html").read_text()
+
+
+def test_a_recogniser_may_not_judge_what_it_learnt(
+    translated: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that was trained on a test sentence, as before a new split, is refused by that sentence's name."""
+    monkeypatch.setattr(evaluate, "CorpusAsr", InDomain)
+    (translated / "recognizer").mkdir()
+    group = next(row.group for row in read_utterances(translated / "corpus") if row.split == "test")
+    (translated / "recognizer" / "train.groups").write_text(f"elsewhere\n{group}\n")
+    with pytest.raises(EvaluationError, match=f"was trained on group '{group}', to which test utterance"):
+        run(translated, tmp_path / "out", asr={**ASR, "recognizer": ["ko"]})
+
+
+def test_a_recogniser_that_is_asked_for_must_be_given(translated: Path, tmp_path: Path) -> None:
+    """Scores are never silently left out."""
+    with pytest.raises(EvaluationError, match=r"evaluate\.asr\.recognizer: ko is to be heard by the stage"):
+        run(translated, tmp_path / "out", asr={**ASR, "recognizer": ["ko"]})
 
 
 def test_every_utterance_is_in_the_table(translated: Path, tmp_path: Path) -> None:

@@ -59,6 +59,20 @@ def test_derives_the_flow_of_three_iterations() -> None:
     assert flow["labels"] == {i: flow["kmeans"][i] for i in ("0", "1", "2")}
 
 
+def test_the_recogniser_is_part_of_the_flow_where_it_is_asked_for() -> None:
+    """Named languages bring the stage, from the last HuBERT, and `evaluate` its folder; otherwise there is neither."""
+    sections = {
+        "kmeans": {"0": {"source": "manifest"}, "1": {"source": "hubert/1"}},
+        "labels": {"0": {}},
+        "hubert": {"1": {"previous": 0}},
+    }
+    for asked, stages in (([], []), (["ko"], ["1"])):
+        flow = params.flow({**sections, "evaluate": {"asr": {"recognizer": asked}}})
+        assert flow["recognizer"] == stages
+        assert flow["judge"]["inputs"] == ({"recognizer": "outputs/recognizer"} if asked else {})
+        assert flow["judge"]["depends"].startswith("outputs/recognizer" if asked else "outputs/translate_test/")
+
+
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
