@@ -42,9 +42,7 @@ class AsrConfig:
 
     model: str  # `whisper-base` (offline, from pip), a folder in CTranslate2's form, or a name on faster-whisper's hub
     languages: tuple[str, ...]  # ISO 639 codes that the model understands well enough in this domain to be scored
-    recognizer: tuple[
-        str, ...
-    ]  # languages that the stage `recognizer`, taught on this corpus, hears instead of `model`
+    recognizer: tuple[str, ...]  # languages that the stage `recognizer`, trained on this corpus, hears instead
     compute_type: str  # CTranslate2's; int8 on CPUs, float16 on GPUs
     beam: int  # hypotheses kept; 1 is greedy
     window_s: float  # s that the encoder sees at a time, shorter clips padded; whisper: 30

@@ -17,6 +17,11 @@ APOSTROPHES = {"'", "\u2019"}
 FIRST_SYLLABLE, SYLLABLES = 0xAC00, 11_172
 LEADING, VOWEL, TRAILING = 0x1100, 0x1161, 0x11A7  # TRAILING itself stands for none
 LEADINGS, VOWELS, TRAILINGS = 19, 21, 28
+JAMO = frozenset(
+    chr(start + place)
+    for start, places in ((LEADING, range(LEADINGS)), (VOWEL, range(VOWELS)), (TRAILING, range(1, TRAILINGS)))
+    for place in places
+)
 
 
 def spoken(text: str) -> str:
@@ -73,8 +78,13 @@ def read(symbols: Sequence[str]) -> str:
     return " ".join(compose(word) for word in "".join(symbols).split(BOUNDARY) if word)
 
 
-def dictionary(lines: Iterable[Sequence[str]]) -> str:
-    """`dict.ltr.txt`: each symbol that occurs with its count, `|` first, the rest by code point."""
+def count_symbols(lines: Iterable[Sequence[str]]) -> dict[str, int]:
+    """How often each symbol occurs, `|` first, the rest by code point.
+
+    Where one jamo occurs, the others are there too, if need be with a count of 0: they are a closed set, which rare
+    vowels should not fall out of because their sentences went to another split.
+    """
     counts = Counter(symbol for line in lines for symbol in line)
-    order = sorted(counts, key=lambda symbol: (symbol != BOUNDARY, symbol))
-    return "".join(f"{symbol} {counts[symbol]}\n" for symbol in order)
+    if not JAMO.isdisjoint(counts):
+        counts.update(dict.fromkeys(JAMO, 0))
+    return {symbol: counts[symbol] for symbol in sorted(counts, key=lambda symbol: (symbol != BOUNDARY, symbol))}

@@ -5,7 +5,7 @@ and is frozen when it judges; that it was trained on the same corpus stands in i
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -21,7 +21,7 @@ from tongyeok.base.utterances import Utterance, read_utterances
 from tongyeok.engine import recognizer as engine
 from tongyeok.engine.recognizer import LABELS, RecognizerConfig, most_letters
 from tongyeok.errors import CorpusError, ManifestError, TrainingError
-from tongyeok.recognizer.letters import dictionary, read, spell, spoken
+from tongyeok.recognizer.letters import count_symbols, read, spell, spoken
 
 CHECKPOINT = "checkpoint.pt"
 HUBERT = "checkpoint.pt"  # what the stage `hubert` leaves
@@ -127,15 +127,14 @@ def label_split(
     )
 
 
-def check_alphabet(train: LabelledSplit, valid: LabelledSplit, *, where: str) -> None:
-    """Refuse validation texts that training texts cannot teach to spell.
+def check_alphabet(alphabet: Collection[str], split: LabelledSplit, *, where: str) -> None:
+    """Refuse texts that cannot be spelt in the alphabet of the training texts.
 
     Raises:
-        CorpusError: a letter occurs in no training text.
+        CorpusError: a letter lies outside it.
     """
-    alphabet = {symbol for line in train.lines for symbol in line}
-    for utterance, line in zip(valid.utterances, valid.lines, strict=True):
-        unknown = sorted(set(line) - alphabet)
+    for utterance, line in zip(split.utterances, split.lines, strict=True):
+        unknown = sorted(set(line).difference(alphabet))
         if unknown:
             raise CorpusError(
                 f"{where}: the text of {utterance.utt} ({utterance.lang}) has letters that no training text has: "
@@ -190,7 +189,8 @@ def run(cfg: RecognizerConfig, *, inputs: Inputs, outputs: Path, context: Contex
         )
         for split in SPLITS
     }
-    check_alphabet(splits["train"], splits["valid"], where=str(inputs.manifest / "valid.tsv"))
+    counts = count_symbols(splits["train"].lines)
+    check_alphabet(counts, splits["valid"], where=str(inputs.manifest / "valid.tsv"))
     data = context.scratch / "data"
     for name, split in splits.items():
         write_manifest(context.scratch / "manifest", name, split.manifest)
@@ -198,9 +198,9 @@ def run(cfg: RecognizerConfig, *, inputs: Inputs, outputs: Path, context: Contex
         labels = "".join(f"{' '.join(line)}\n" for line in split.lines)
         for folder in (data, outputs):
             write_text(folder / f"{name}.{LABELS}", labels)
-    symbols = dictionary(splits["train"].lines)
     for folder in (data, outputs):
-        write_text(folder / f"dict.{LABELS}.txt", symbols)
+        dictionary = "".join(f"{symbol} {count}\n" for symbol, count in counts.items())
+        write_text(folder / f"dict.{LABELS}.txt", dictionary)
     write_text(outputs / GROUPS, "".join(f"{utterance.group}\n" for utterance in splits["train"].utterances))
 
     trained = engine.train(
@@ -213,7 +213,7 @@ def run(cfg: RecognizerConfig, *, inputs: Inputs, outputs: Path, context: Contex
     metrics = errors_by_language(transcribe(recogniser, valid), valid.utterances)
     metrics |= {
         "valid_loss": min(row["valid/loss"] for row in trained.curves if "valid/loss" in row),
-        "letters": float(symbols.count("\n")),
+        "letters": float(len(counts)),
         "clips_left_out": float(sum(split.left_out for split in splits.values())),
     }
     write_json(outputs / "metrics.json", metrics)

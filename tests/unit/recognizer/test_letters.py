@@ -40,6 +40,14 @@ def test_jamo_that_fit_nowhere_stay() -> None:
     assert letters.compose("\u1112\u1112\u1161\u11ab\u11ab\u1161") == "\u1112한\u11ab\u1161"
 
 
-def test_the_dictionary_counts_what_occurs() -> None:
+def test_symbols_are_counted_in_order() -> None:
     """The boundary first, then symbols by code point, each with its count."""
-    assert letters.dictionary([["b", "a", "|"], ["a", "|"]]) == "| 2\na 2\nb 1\n"
+    assert list(letters.count_symbols([["b", "a", "|"], ["a", "|"]]).items()) == [("|", 2), ("a", 2), ("b", 1)]
+
+
+def test_the_alphabet_of_jamo_is_whole() -> None:
+    """Every syllable can be spelt once one is in the training texts; without Korean there are no jamo."""
+    counts = letters.count_symbols([letters.spell("한", hangul="jamo")])
+    assert {jamo for syllable in SYLLABLES for jamo in letters.decompose(syllable)} == set(counts) - {"|"}
+    assert sum(counts.values()) == 4
+    assert set(letters.count_symbols([letters.spell("한", hangul="syllables")])) == {"|", "한"}
