@@ -56,3 +56,9 @@ VERBS = (
 )
 
 BY_NAME = {stage.name: stage for stage in STAGES}
+
+
+def called(listed: str) -> str:
+    """How `tongyeok` calls a stage that DVC lists: on-demand stages are items to DVC and have no iteration here."""
+    name = listed.partition("@")[0]
+    return name if name in BY_NAME and BY_NAME[name].on_demand else listed

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tongyeok.registry import STAGES
+from tongyeok.registry import STAGES, called
 
 ROOT = Path(__file__).resolve().parents[2]
 COPIED = ("src", "conf", "data", "data.dvc", "dvc.yaml", ".dvc/config", ".dvc/.gitignore", ".dvcignore", ".gitignore")
@@ -131,7 +131,7 @@ def test_scores_are_printed(project: Project) -> None:
 def test_minutes_and_memory_are_printed(project: Project) -> None:
     """`tongyeok timings` has a line for every stage of the rebuild."""
     first_words = [line.split()[0] for line in project.run("tongyeok", "timings", "--all").splitlines()]
-    assert {name.replace(ON_DEMAND, "recognizer") for name in names(project)} <= set(first_words)
+    assert {called(name) for name in names(project)} <= set(first_words)
 
 
 def test_metrics_and_plots_are_shown(project: Project) -> None:

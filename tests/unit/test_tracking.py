@@ -15,7 +15,7 @@ from mlflow.entities import Run
 
 from tongyeok import tracking
 from tongyeok.base.files import sha256
-from tongyeok.registry import BY_NAME
+from tongyeok.registry import BY_NAME, called
 from tongyeok.tracking import provenance, sender
 from tongyeok.tracking.journal import UNSENT, Header, Journal, Result, read_points
 
@@ -309,8 +309,13 @@ def test_untracked_stages_leave_no_trace(project: Path, name: str) -> None:
 def test_the_lock_file_tells_where_a_run_comes_from(monkeypatch: pytest.MonkeyPatch) -> None:
     """Under DVC, input hashes, upstream stages (nearest first) and their model files come from dvc.lock."""
     monkeypatch.setenv("DVC_STAGE", "evaluate")
-    for stage, dep in (("hubert@1", "data"), ("units", "outputs/hubert/1"), ("bitext", "outputs/units")):
-        path = Path("outputs") / stage.replace("@", "/")
+    for stage, dep in (
+        ("hubert@1", "data"),
+        ("units", "outputs/hubert/1"),
+        ("bitext", "outputs/units"),
+        ("recognizer@1", "outputs/hubert/1"),
+    ):
+        path = Path("outputs") / called(stage).replace("@", "/")
         path.mkdir(parents=True)
         entry = {"deps": [{"path": dep, "md5": "d"}], "outs": [{"path": path.as_posix(), "md5": f"{stage}.dir"}]}
         stages = json.loads(Path("dvc.lock").read_text())["stages"] if Path("dvc.lock").exists() else {}
@@ -320,6 +325,7 @@ def test_the_lock_file_tells_where_a_run_comes_from(monkeypatch: pytest.MonkeyPa
     assert origin.digests == {"bitext": "bitext.dir", "corpus": "units.dir"}
     assert origin.stages == ("bitext", "units", "hubert@1")
     assert origin.models == {"hubert@1/checkpoint.pt": sha256(Path("outputs/hubert/1/checkpoint.pt"))}
+    assert provenance.origin({"recognizer": Path("outputs/recognizer")}).stages == ("recognizer", "hubert@1")
 
 
 def test_outside_dvc_inputs_are_hashed(project: Path) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 import yaml
 
 from tongyeok.base.files import sha256
+from tongyeok.registry import called
 
 LOCK = Path("dvc.lock")
 MODEL_SUFFIXES = {".pt", ".safetensors"}
@@ -48,10 +49,10 @@ def origin(inputs: Mapping[str, Path]) -> Origin:
     waiting = [path.as_posix() for path in inputs.values()]
     while waiting:
         stage, out = makers.get(waiting.pop(0), (None, {}))
-        if stage is None or stage in stages:
+        if stage is None or called(stage) in stages:
             continue
-        stages.append(stage)
-        models |= {f"{stage}/{file}": digest for file, digest in _model_files(Path(out["path"])).items()}
+        stages.append(called(stage))
+        models |= {f"{called(stage)}/{file}": digest for file, digest in _model_files(Path(out["path"])).items()}
         waiting += [dep["path"] for dep in lock[stage].get("deps", [])]
     return Origin(digests=digests, stages=tuple(stages), models=models)
 
