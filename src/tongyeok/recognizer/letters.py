@@ -17,6 +17,7 @@ APOSTROPHES = {"'", "\u2019"}
 FIRST_SYLLABLE, SYLLABLES = 0xAC00, 11_172
 LEADING, VOWEL, TRAILING = 0x1100, 0x1161, 0x11A7  # TRAILING itself stands for none
 LEADINGS, VOWELS, TRAILINGS = 19, 21, 28
+SILENT = 0x110B  # the leading consonant that is written where none is spoken
 JAMO = frozenset(
     chr(start + place)
     for start, places in ((LEADING, range(LEADINGS)), (VOWEL, range(VOWELS)), (TRAILING, range(1, TRAILINGS)))
@@ -46,13 +47,19 @@ def decompose(letter: str) -> str:
 
 
 def compose(letters: str) -> str:
-    """Jamo put together into syllables; one that fits nowhere stays as it is."""
+    """Jamo put together into syllables; a consonant that fits nowhere stays as it is.
+
+    No syllable begins with a vowel in writing: one without a consonant before it gets the silent one, which nobody can
+    hear.
+    """
     done: list[str] = []
     for letter in letters:
         last = ord(done[-1]) if done else 0
         code = ord(letter)
-        if 0 <= code - VOWEL < VOWELS and 0 <= last - LEADING < LEADINGS:
-            done[-1] = chr(FIRST_SYLLABLE + ((last - LEADING) * VOWELS + code - VOWEL) * TRAILINGS)
+        if 0 <= code - VOWEL < VOWELS:
+            leads = 0 <= last - LEADING < LEADINGS
+            leading = ord(done.pop()) if leads else SILENT
+            done.append(chr(FIRST_SYLLABLE + ((leading - LEADING) * VOWELS + code - VOWEL) * TRAILINGS))
         elif 0 < code - TRAILING < TRAILINGS and _is_open(last):
             done[-1] = chr(last + code - TRAILING)
         else:

@@ -37,7 +37,13 @@ def test_a_line_is_that_of_the_guide() -> None:
 
 def test_jamo_that_fit_nowhere_stay() -> None:
     """What a recogniser may say wrongly is kept, so that it counts as an error."""
-    assert letters.compose("\u1112\u1112\u1161\u11ab\u11ab\u1161") == "\u1112한\u11ab\u1161"
+    assert letters.compose("\u1112\u1112\u1161\u11ab\u11ab") == "\u1112한\u11ab"
+
+
+def test_a_vowel_alone_is_written_with_the_silent_consonant() -> None:
+    """It is not spoken, so that a recogniser may leave it out."""
+    assert letters.compose("\u1161") == letters.compose("\u110b\u1161") == "아"
+    assert letters.compose("\u1112\u1161\u11ab\u1161\u11ab") == "한안"
 
 
 def test_symbols_are_counted_in_order() -> None:
