@@ -52,6 +52,7 @@ VERBS = (
     Verb(name="scores", module="tongyeok.verbs.scores"),
     Verb(name="timings", module="tongyeok.verbs.timings"),
     Verb(name="translate", module="tongyeok.verbs.translate"),
+    Verb(name="resynthesis", module="tongyeok.verbs.resynthesis"),
     Verb(name="relocate", module="tongyeok.verbs.relocate"),
 )
 

@@ -11,7 +11,7 @@ from architecture.closure import ROOT, definition
 from tongyeok import runner
 from tongyeok.registry import STAGES, VERBS, Stage
 
-PROFILES = ("demo", "toy", "base", "paper")
+PROFILES = ("demo", "toy", "base", "paper", "prompts")
 DVC: dict[str, Any] = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))
 EACH_STAGE = pytest.mark.parametrize("stage", STAGES, ids=lambda stage: stage.name)
 
@@ -29,12 +29,15 @@ def test_params_have_the_sections_of_the_stages() -> None:
 
 @pytest.mark.parametrize("profile", PROFILES)
 def test_a_profile_names_every_group(profile: str) -> None:
-    """Each profile takes every stage's group, and each of its own files exists."""
+    """Each profile takes every stage's group, its own where it has one, and each file exists."""
     text = yaml.safe_load((ROOT / "conf" / f"{profile}.yaml").read_text(encoding="utf-8"))
-    groups = [name for entry in text["defaults"] for name in entry]
-    assert groups == ["runtime", *(stage.name for stage in STAGES)]
-    for group in groups:
-        assert (ROOT / "conf" / group / f"{profile}.yaml").is_file(), f"conf/{group}/{profile}.yaml is missing"
+    groups = {name: choice for entry in text["defaults"] for name, choice in entry.items()}
+    assert list(groups) == ["runtime", *(stage.name for stage in STAGES)]
+    for group, choice in groups.items():
+        assert (ROOT / "conf" / group / f"{choice}.yaml").is_file(), f"conf/{group}/{choice}.yaml is missing"
+        own = (ROOT / "conf" / group / f"{profile}.yaml").is_file()
+        assert choice == profile or not own, f"conf/{group}/{profile}.yaml exists, but {profile}.yaml takes {choice}"
+        assert profile in {choice, "prompts"}, f"{profile} borrows {group} from {choice}"
 
 
 def test_conf_has_no_other_groups() -> None:

@@ -6,7 +6,7 @@ from architecture import cli
 from architecture.closure import ROOT
 from tongyeok.verbs import params
 
-PROFILES = ("demo", "toy", "base", "paper")
+PROFILES = ("demo", "toy", "base", "paper", "prompts")
 
 
 def test_params_are_the_composed_demo() -> None:

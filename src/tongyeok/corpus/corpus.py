@@ -16,17 +16,18 @@ from typing import Literal
 from tqdm import tqdm
 
 from tongyeok.base.audio import SAMPLE_RATE, PackWriter, Samples
-from tongyeok.base.files import write_json
+from tongyeok.base.files import write_json, write_text
 from tongyeok.base.stage import Context
 from tongyeok.base.utterances import Utterance, write_utterances
 from tongyeok.config import section
 from tongyeok.corpus.checks import Fault, Limits, check_header, check_table, clean_text, prepare, refuse
-from tongyeok.corpus.recording import Phone, Recording
-from tongyeok.corpus.sources import SourceConfig, recordings
+from tongyeok.corpus.recording import LeftOut, Phone, Recording
+from tongyeok.corpus.sources import SourceConfig, listing
 from tongyeok.errors import CorpusError
 
 BATCH = 64  # recordings in flight: bounds memory whatever the corpus's size
 PHONES = "phones.tsv"
+LEFT_OUT = "left_out.tsv"
 MIB = 1 << 20
 
 
@@ -78,7 +79,7 @@ class Prepared:
 
 
 def run(cfg: CorpusConfig, *, inputs: Inputs, outputs: Path, context: Context) -> dict[str, float]:
-    """Import, check and pack; nothing appears unless every recording is usable.
+    """Import, check and pack; nothing appears unless every recording is usable, or left out by a rule of the importer.
 
     Ids, languages and file headers are checked before any audio is decoded; what only decoding can show is collected
     over the whole corpus and reported at once.
@@ -86,17 +87,17 @@ def run(cfg: CorpusConfig, *, inputs: Inputs, outputs: Path, context: Context) -
     Raises:
         CorpusError: one message for all recordings that cannot be used.
     """
-    found = [
-        recording
-        for recording in recordings(cfg.source, data=inputs.data, languages=cfg.languages)
-        if recording.lang in cfg.languages
-    ]
+    listed = listing(cfg.source, data=inputs.data, languages=cfg.languages)
+    found = [recording for recording in listed.recordings if recording.lang in cfg.languages]
     faults = check_table(found, languages=cfg.languages)
     faults += filter(None, (probe(recording, cfg.limits) for recording in tqdm(found, desc="check", disable=None)))
     refuse(faults)
     utterances = pack(found, outputs=outputs, limits=cfg.limits, pack_bytes=cfg.pack_mib * MIB, workers=context.threads)
     write_utterances(outputs, utterances)
-    metrics = summary(utterances, languages=cfg.languages)
+    metrics = summary(utterances, languages=cfg.languages) | count_left_out(listed.left_out)
+    if listed.left_out:
+        rows = [f"{row.lang}\t{row.name}\t{row.rule}\t{row.why}\n" for row in listed.left_out]
+        write_text(outputs / LEFT_OUT, "".join(["lang\tname\trule\twhy\n", *rows]))
     write_json(outputs / "metrics.json", metrics)
     return metrics
 
@@ -178,6 +179,12 @@ def summary(utterances: Sequence[Utterance], *, languages: Sequence[str]) -> dic
         "complete_groups": float(sum(len(langs) == len(languages) for langs in members.values())),
         "speakers": float(len({utterance.speaker for utterance in utterances})),
     }
+
+
+def count_left_out(left_out: Sequence[LeftOut]) -> dict[str, float]:
+    """How many recordings of each language a rule of the importer left out."""
+    counts = Counter(f"left_out/{row.lang}/{row.rule}" for row in left_out)
+    return {name: float(count) for name, count in counts.items()}
 
 
 class _Packs:

@@ -1,5 +1,6 @@
 """What an importer yields: recordings, whose audio is probed and loaded only when the stage `corpus` asks."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -70,3 +71,21 @@ class Recording:
     text: str
     where: str
     audio: AudioSource
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LeftOut:
+    """What an importer leaves out on purpose: language, its name in the corpus, the rule by name and in words."""
+
+    lang: str
+    name: str
+    rule: str
+    why: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Listing:
+    """What a corpus holds: the recordings to import, and what the importer's rules leave out."""
+
+    recordings: Sequence[Recording]
+    left_out: Sequence[LeftOut] = ()
