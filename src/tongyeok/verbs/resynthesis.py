@@ -58,6 +58,9 @@ def main(args: argparse.Namespace) -> int:
 
     if args.examples < 1:
         raise EvaluationError(f"--examples: expected at least 1, got {args.examples}")
+    page = args.page or args.outputs / "resynthesis"
+    if page.exists() and not (page / resynthesis.SCORES).is_file():
+        raise EvaluationError(f"--page {page}: expected a folder that this verb made, or none, got other files")
     params = config.read_params(args.params)
     evaluate, shared = (config.pick(params, name, None, path=args.params) for name in ("evaluate", "runtime"))
     cfg = config.build(EvaluateConfig, evaluate, where=f"{args.params}: evaluate")
@@ -83,7 +86,6 @@ def main(args: argparse.Namespace) -> int:
     )
     whisper = Whisper(cfg.asr, device=device, threads=runtime.threads)
     heard = resynthesis.listen(utterances, made, corpus=corpus, whisper=whisper, encoder=encoder)
-    page = args.page or args.outputs / "resynthesis"
     partial = page.with_name(f".{page.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     scores = resynthesis.write(

@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from typing import Self
 
 import av
 import numpy as np
@@ -125,13 +126,13 @@ def test_an_empty_recording_is_refused(data: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("failing", "told"), [(True, "got what FFmpeg cannot decode ("), (False, "samples of G.722, got 0;")]
+    ("failing", "told"), [(True, "got what FFmpeg cannot decode ("), (False, "got 0; fetch the prompts again")]
 )
 def test_what_does_not_decode_is_refused(data: Path, monkeypatch: pytest.MonkeyPatch, failing: bool, told: str) -> None:
     """An error of FFmpeg's and a number of samples that the size does not promise are told."""
 
     class Broken:
-        def __enter__(self) -> "Broken":
+        def __enter__(self) -> Self:
             return self
 
         def __exit__(self, *_: object) -> None:

@@ -1,4 +1,4 @@
-"""The verb `resynthesis`, on the tiny world of the evaluation's tests, with a recogniser that hears what the test says."""
+"""The verb `resynthesis` on the tiny world of the evaluation's tests; the recogniser hears what the test says."""
 
 import json
 from collections.abc import Sequence
@@ -59,7 +59,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_the_table(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Languages that the recogniser covers are scored: three words of the test's 19 are lost in resynthesis, none before."""
+    """Languages that the recogniser covers are scored: one word a sentence is lost in resynthesis, none before."""
     assert main(["resynthesis"]) == 0
     lines = capsys.readouterr().out.splitlines()
     words = sum(len(text.split()) for text in world.TEXTS["en"])
@@ -99,13 +99,21 @@ def test_the_page_plays_both(project: Path) -> None:
 
 
 def test_the_page_is_replaced_whole(project: Path) -> None:
-    """What lay in the page's folder before is gone, and nothing half-written stays beside it."""
-    for _ in range(2):
-        (project / "outputs/resynthesis").mkdir(exist_ok=True)
-        (project / "outputs/resynthesis/old.html").write_text("old")
-        assert main(["resynthesis"]) == 0
-        assert not (project / "outputs/resynthesis/old.html").exists()
+    """What an earlier run left in the page's folder is gone, and nothing half-written stays beside it."""
+    assert main(["resynthesis"]) == 0
+    (project / "outputs/resynthesis/old.html").write_text("old")
+    assert main(["resynthesis"]) == 0
+    assert not (project / "outputs/resynthesis/old.html").exists()
     assert not list((project / "outputs").glob(".*"))
+
+
+def test_a_folder_of_others_is_not_replaced(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A page is never written over a folder that this verb did not make."""
+    (project / "mine").mkdir()
+    (project / "mine" / "letter.txt").write_text("dear")
+    assert main(["resynthesis", "--page", "mine"]) == 2
+    assert "--page mine: expected a folder that this verb made, or none, got other files" in capsys.readouterr().err
+    assert (project / "mine" / "letter.txt").is_file()
 
 
 def other_vocoder(project: Path) -> None:
