@@ -130,22 +130,17 @@ def listen(
         original = [partial(read_location, corpus, row.audio) for row in rows]
         again = [partial(made.__getitem__, row.utt) for row in rows]
         alike = similarity(embed(encoder, original), embed(encoder, again))
-        heard = [
-            [
-                normalise(text, lang=lang)
-                for text in whisper.transcribe(clips, lang=lang, description=f"hear {lang} {kind}")
-            ]
-            for kind, clips in (("original", original), ("resynthesised", again))
-        ]
-        for row, first, second, voice in zip(rows, *heard, alike, strict=True):
+        first = whisper.transcribe(original, lang=lang, description=f"hear {lang} original")
+        second = whisper.transcribe(again, lang=lang, description=f"hear {lang} resynthesised")
+        for row, before, after, voice in zip(rows, first, second, alike, strict=True):
             found.append(
                 Heard(
                     utt=row.utt,
                     lang=lang,
                     group=row.group,
                     text=normalise(row.text, lang=lang),
-                    original=first,
-                    resynthesised=second,
+                    original=normalise(before, lang=lang),
+                    resynthesised=normalise(after, lang=lang),
                     voice_similarity=float(voice),
                 )
             )
@@ -198,7 +193,8 @@ def write(
         asr: the recogniser's identity.
         examples: utterances of each language on the page, evenly from the best resynthesised to the worst.
     """
-    scores, shown = {}, {}
+    scores: dict[str, LanguageScores] = {}
+    shown: dict[str, list[Example]] = {}
     (folder / "samples").mkdir(parents=True)
     for lang, rows in utterances.items():
         own = [row for row in heard if row.lang == lang]
@@ -237,7 +233,7 @@ def error(row: Heard) -> float:
 
 def public(scores: Mapping[str, LanguageScores], *, asr: str) -> dict[str, object]:
     """The scores as they stand in `resynthesis.json`: percent, rounded to two digits; intervals as [low, high]."""
-    languages = {}
+    languages: dict[str, dict[str, object]] = {}
     for lang, row in scores.items():
         values: dict[str, object] = {}
         for name, value in asdict(row).items():

@@ -7,6 +7,7 @@ from typing import Self
 import av
 import numpy as np
 import pytest
+from av.error import FFmpegError
 
 from tongyeok import config
 from tongyeok.base.audio import read_location
@@ -140,7 +141,7 @@ def test_what_does_not_decode_is_refused(data: Path, monkeypatch: pytest.MonkeyP
 
         def decode(self, *, audio: int) -> list[object]:
             if failing:
-                raise av.FFmpegError(audio, "broken")
+                raise FFmpegError(audio, "broken")
             return []
 
     monkeypatch.setattr(prompts.av, "open", lambda *_args, **_how: Broken())

@@ -1,7 +1,7 @@
 """The verb `resynthesis` on the tiny world of the evaluation's tests; the recogniser hears what the test says."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -120,7 +120,7 @@ def other_vocoder(project: Path) -> None:
     world.vocoder(UnitSource(codebook="d" * 64, checkpoint="", clusters=6)).save(project / "outputs/vocoder")
 
 
-def replace(name: str, old: str, new: str) -> "object":
+def replace(name: str, old: str, new: str) -> Callable[[Path], None]:
     def spoil(project: Path) -> None:
         path = project / "outputs" / name
         text = path.read_text(encoding="utf-8")
@@ -149,10 +149,14 @@ def replace(name: str, old: str, new: str) -> "object":
     ],
 )
 def test_mistakes(
-    project: Path, capsys: pytest.CaptureFixture[str], spoil: object, arguments: list[str], told: str
+    project: Path,
+    capsys: pytest.CaptureFixture[str],
+    spoil: Callable[[Path], None] | None,
+    arguments: list[str],
+    told: str,
 ) -> None:
     """A mistake gets one message, and no page is written."""
-    if callable(spoil):
+    if spoil is not None:
         spoil(project)
     assert main(["resynthesis", *arguments]) == 2
     assert told in capsys.readouterr().err

@@ -13,6 +13,8 @@ from typing import Literal
 
 import av
 import numpy as np
+from av.error import FFmpegError
+from jaxtyping import Int16
 
 from tongyeok.config import section
 from tongyeok.corpus.recording import Clip, Header, LeftOut, Listing, Recording
@@ -22,7 +24,8 @@ SUFFIX = ".g722"
 RATE = 16_000  # Hz; ITU-T G.722
 SAMPLES_PER_BYTE = 2  # ITU-T G.722 at 64 kbit/s
 FULL_SCALE = 1 << 15
-SOUND = re.compile(r"\[.*\]|\(.*\)|<.*>")  # all of a transcript that tells a sound: `[ascending tones]`, `(beep)`
+SOUND = re.compile(r"\[[^]]*\]|\([^)]*\)|<[^>]*>")  # a transcript that tells a sound: `[tones]`
+PCM = Int16[np.ndarray, "1 samples"]
 FETCH = "run `tools/fetch_prompts.sh {data}`, or correct --data"
 
 RULES = {  # why a prompt is left out; the first that applies counts
@@ -80,12 +83,12 @@ class PromptAudio:
         expected = self.probe().samples
         try:
             with av.open(str(self.path), format="g722") as container:
-                frames = [frame.to_ndarray()[0] for frame in container.decode(audio=0)]
-        except av.FFmpegError as error:
+                frames: list[PCM] = [frame.to_ndarray() for frame in container.decode(audio=0)]
+        except FFmpegError as error:
             raise CorpusError(
                 f"expected G.722 audio, got what FFmpeg cannot decode ({error}); fetch the prompts again"
             ) from None
-        pcm = np.concatenate([np.zeros(0, dtype=np.int16), *frames])
+        pcm = np.concatenate([np.zeros((1, 0), dtype=np.int16), *frames], axis=1)[0]
         if pcm.size != expected:
             raise CorpusError(f"expected {expected} samples of G.722, got {pcm.size}; fetch the prompts again")
         return Clip(samples=(pcm.astype(np.float32) / FULL_SCALE)[:, np.newaxis], rate=RATE)
