@@ -9,6 +9,7 @@ import soundfile
 import yaml
 
 from tongyeok.__main__ import main
+from tongyeok.base.manifests import read_manifest, subset, write_manifest
 from tongyeok.base.units import UnitSource
 from tongyeok.evaluation import asr
 from tongyeok.evaluation.asr import AsrConfig, Load
@@ -63,11 +64,13 @@ def test_the_table(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["resynthesis"]) == 0
     lines = capsys.readouterr().out.splitlines()
     words = sum(len(text.split()) for text in world.TEXTS["en"])
-    assert max(map(len, lines[:2])) <= 100
-    assert lines[1].split()[:6] == ["en", "3", "0.0", "0.0", "to", "0.0"]
-    assert lines[1].split()[6] == f"{100 * 3 / words:.1f}"
+    lost = f"{100 * 3 / words:.1f}"
+    assert max(map(len, lines[:3])) <= 100
+    assert lines[0] == "word error rate in percent, split test"
+    assert lines[2].split()[:7] == ["en", "3", "0.0", "0.0", "to", "0.0", lost]
+    assert lines[2].split()[10] == lost
     assert "heard by ear of <a> & test" in lines
-    assert lines[-1] == "outputs/resynthesis/index.html"
+    assert lines[-1] == "outputs/resynthesis/test/index.html"
     assert (project / lines[-1]).is_file()
 
 
@@ -75,11 +78,12 @@ def test_json_is_the_file(project: Path, capsys: pytest.CaptureFixture[str]) -> 
     """With --json it prints what it wrote; the errors have intervals, and the figures are those of the table."""
     assert main(["resynthesis", "--json", "--languages", "en"]) == 0
     printed = json.loads(capsys.readouterr().out)
-    assert printed == json.loads((project / "outputs/resynthesis/resynthesis.json").read_text())
+    assert printed == json.loads((project / "outputs/resynthesis/test/resynthesis.json").read_text())
     row = printed["languages"]["en"]
     assert (row["n"], row["groups"], row["wer_original"], row["cer_original"], row["heard_alike"]) == (3, 3, 0, 0, 0)
     low, high = row["wer_resynthesised_interval"]
     assert low <= row["wer_resynthesised"] <= high
+    assert (row["wer_lost"], row["wer_lost_interval"]) == (row["wer_resynthesised"], [low, high])
     assert row["cer_resynthesised"] > 0
     assert -1 <= row["voice_similarity"] <= 1
     assert row["minutes"] == pytest.approx(3 * world.FRAMES * 320 / 16_000 / 60, abs=0.01)
@@ -101,10 +105,10 @@ def test_the_page_plays_both(project: Path) -> None:
 def test_the_page_is_replaced_whole(project: Path) -> None:
     """What an earlier run left in the page's folder is gone, and nothing half-written stays beside it."""
     assert main(["resynthesis"]) == 0
-    (project / "outputs/resynthesis/old.html").write_text("old")
+    (project / "outputs/resynthesis/test/old.html").write_text("old")
     assert main(["resynthesis"]) == 0
-    assert not (project / "outputs/resynthesis/old.html").exists()
-    assert not list((project / "outputs").glob(".*"))
+    assert not (project / "outputs/resynthesis/test/old.html").exists()
+    assert not list((project / "outputs/resynthesis").glob(".*"))
 
 
 def test_a_folder_of_others_is_not_replaced(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -112,7 +116,7 @@ def test_a_folder_of_others_is_not_replaced(project: Path, capsys: pytest.Captur
     (project / "mine").mkdir()
     (project / "mine" / "letter.txt").write_text("dear")
     assert main(["resynthesis", "--page", "mine"]) == 2
-    assert "--page mine: expected a folder that this verb made, or none, got other files" in capsys.readouterr().err
+    assert "mine: expected a folder with resynthesis.json, or none, got other files" in capsys.readouterr().err
     assert (project / "mine" / "letter.txt").is_file()
 
 
@@ -135,7 +139,7 @@ def replace(name: str, old: str, new: str) -> Callable[[Path], None]:
     [
         (None, ["--examples", "0"], "--examples: expected at least 1, got 0"),
         (None, ["--languages", "ko"], "expected languages that the recogniser understands (en, fr), got ko"),
-        (None, ["--languages", "en,fr"], "expected test utterances in fr, got none; it has en, ko"),
+        (None, ["--languages", "en,fr"], "test.utt: expected utterances in fr, got none; it has en, ko"),
         (None, ["--params", "no.yaml"], "no.yaml: no such file"),
         (None, ["--manifest", "elsewhere"], "test.tsv: no such file; run the stage `manifest` first"),
         (other_vocoder, [], "this vocoder speaks units of"),
@@ -163,9 +167,19 @@ def test_mistakes(
     assert not (project / "outputs/resynthesis").exists()
 
 
+def test_settings_are_chosen_on_valid(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """With --split valid the validation utterances are scored, on a page of their own."""
+    held_out = read_manifest(project / "outputs/manifest", "test")
+    write_manifest(project / "outputs/manifest", "valid", subset(held_out, [1]))
+    assert main(["resynthesis", "--split", "valid"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert (lines[2].split()[:2], lines[-1]) == (["en", "1"], "outputs/resynthesis/valid/index.html")
+    assert not (project / "outputs/resynthesis/test").exists()
+
+
 def test_no_language_is_covered(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A recogniser that understands none of the test split's languages is told."""
     params = PARAMS | {"evaluate": {**PARAMS["evaluate"], "asr": {**PARAMS["evaluate"]["asr"], "languages": ["fr"]}}}
     (project / "params.yaml").write_text(yaml.safe_dump(params))
     assert main(["resynthesis"]) == 2
-    assert "got none of them in the test split" in capsys.readouterr().err
+    assert "expected languages that the recogniser understands (fr), got en, ko" in capsys.readouterr().err
