@@ -1,7 +1,7 @@
 """Unit sequences: 50 a second, with repeats, one line per utterance, in a file that names where they come from."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -72,6 +72,17 @@ def same_source(sources: Mapping[str, UnitSource]) -> UnitSource:
         if other != source:
             raise UnitError(f"units of different origin: {first} has {source}, {name} has {other}; rebuild `units`")
     return source
+
+
+def read_languages(folder: Path, languages: Sequence[str]) -> tuple[UnitSource, dict[str, Units]]:
+    """The units of all utterances in some languages, and their one origin.
+
+    Raises:
+        UnitError: a file is missing, or the files are of different origin.
+    """
+    files = {f"{lang}.tsv": read_units(folder / f"{lang}.tsv") for lang in languages}
+    source = same_source({name: origin for name, (origin, _) in files.items()})
+    return source, {utt: units for _, table in files.values() for utt, units in table.items()}
 
 
 def run_lengths(units: Units) -> tuple[Units, Units]:

@@ -15,12 +15,12 @@ from tqdm import tqdm
 
 from tongyeok.base.audio import Samples, read_location
 from tongyeok.base.manifests import read_manifest
+from tongyeok.base.units import read_languages
 from tongyeok.base.utterances import Utterance, read_utterances
 from tongyeok.errors import EvaluationError
 from tongyeok.evaluation.asr import Whisper
 from tongyeok.evaluation.normalise import normalise
 from tongyeok.evaluation.resynthesis_scores import Heard
-from tongyeok.evaluation.translate_test import read_languages
 from tongyeok.evaluation.voices import embed, similarity
 from tongyeok.unit2speech.speaker_encoder import DVector, SpeakerEncoder
 from tongyeok.unit2speech.synthesis import UnitVocoder

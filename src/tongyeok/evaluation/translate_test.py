@@ -20,7 +20,7 @@ from tongyeok.base.audio import SAMPLE_RATE, PackWriter, Samples, read_location
 from tongyeok.base.files import write_json
 from tongyeok.base.manifests import read_manifest
 from tongyeok.base.stage import Context
-from tongyeok.base.units import Units, UnitSource, read_units, run_lengths, same_source, write_units
+from tongyeok.base.units import Units, UnitSource, read_languages, run_lengths, write_units
 from tongyeok.base.utterances import Utterance, read_utterances
 from tongyeok.config import section
 from tongyeok.engine.translation import UnitTranslator
@@ -146,17 +146,6 @@ def check_unseen(pairs: Mapping[Direction, Sequence[Trial]], test: Sequence[str]
 def unique(utterances: Sequence[Utterance] | Iterator[Utterance]) -> list[Utterance]:
     """Each utterance once, in order of first appearance."""
     return list({utterance.utt: utterance for utterance in utterances}.values())
-
-
-def read_languages(folder: Path, languages: Sequence[str]) -> tuple[UnitSource, dict[str, Units]]:
-    """The units of all utterances in some languages, and their one origin.
-
-    Raises:
-        UnitError: a file is missing, or the files are of different origin.
-    """
-    files = {f"{lang}.tsv": read_units(folder / f"{lang}.tsv") for lang in languages}
-    source = same_source({name: origin for name, (origin, _) in files.items()})
-    return source, {utt: units for _, table in files.values() for utt, units in table.items()}
 
 
 def search_units(

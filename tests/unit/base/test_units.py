@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tongyeok.base.units import UnitSource, read_units, repeat, run_lengths, same_source, write_units
+from tongyeok.base.units import UnitSource, read_languages, read_units, repeat, run_lengths, same_source, write_units
 from tongyeok.errors import UnitError
 
 SOURCE = UnitSource(codebook="c0de", checkpoint="cafe", clusters=10)
@@ -63,3 +63,15 @@ def test_units_of_two_codebooks_do_not_mix() -> None:
     assert same_source({"ko": SOURCE, "en": SOURCE}) == SOURCE
     with pytest.raises(UnitError, match=r"different origin: ko has .*c0de.*en has .*beef"):
         same_source({"ko": SOURCE, "en": other})
+
+
+def test_units_of_several_languages_have_one_source(tmp_path: Path) -> None:
+    """The files of a folder are read into one table, unless one of them is another codebook's."""
+    for lang, unit in (("ko", 3), ("en", 4)):
+        write_units(tmp_path / f"{lang}.tsv", SOURCE, {f"a_{lang}": np.array([unit], dtype=np.int32)})
+    source, units = read_languages(tmp_path, ["ko", "en"])
+    assert source == SOURCE
+    assert {utt: found.tolist() for utt, found in units.items()} == {"a_ko": [3], "a_en": [4]}
+    write_units(tmp_path / "en.tsv", UnitSource(codebook="beef", checkpoint="cafe", clusters=10), {})
+    with pytest.raises(UnitError, match=r"ko\.tsv has .*c0de.*en\.tsv has .*beef"):
+        read_languages(tmp_path, ["ko", "en"])
