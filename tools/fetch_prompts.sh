@@ -12,6 +12,12 @@ if [[ $# -ne 1 ]]; then
   echo "usage: tools/fetch_prompts.sh DATA" >&2
   exit 2
 fi
+for tool in apt-get dpkg-deb; do
+  if ! command -v "$tool" > /dev/null; then
+    echo "fetch_prompts.sh: expected Debian's $tool, got none; run this on Debian or Ubuntu" >&2
+    exit 1
+  fi
+done
 data=$1
 for lang in en es fr; do
   if [[ -e $data/$lang || -e $data/$lang.txt ]]; then
@@ -29,7 +35,10 @@ packages=()
 for lang in en es fr; do
   packages+=("asterisk-core-sounds-$lang" "asterisk-core-sounds-$lang-g722")
 done
-apt-get download "${packages[@]}" >&2
+if ! apt-get download "${packages[@]}" >&2; then
+  echo "fetch_prompts.sh: expected six packages from apt-get, see above; \`apt-get update\` renews its lists" >&2
+  exit 1
+fi
 sha256sum ./*.deb
 for archive in ./*.deb; do
   dpkg-deb -x "$archive" unpacked
