@@ -5,9 +5,9 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 from jaxtyping import Float
-from rapidfuzz.distance import Levenshtein
 
 from tongyeok.base.audio import SAMPLE_RATE
+from tongyeok.base.error_rates import cer, wer, word_errors
 from tongyeok.evaluation import metrics
 from tongyeok.evaluation.metrics import Picks, Score
 
@@ -65,7 +65,7 @@ def score(heard: Sequence[Heard], *, resamples: int, seed: int) -> dict[str, Lan
 
 def error(row: Heard) -> float:
     """Word error rate of one resynthesised utterance, in percent."""
-    return metrics.wer([row.resynthesised], [row.text])
+    return wer([row.resynthesised], [row.text])
 
 
 def resampled_wer(
@@ -73,7 +73,7 @@ def resampled_wer(
 ) -> Float[np.ndarray, " resamples"]:
     """Word error rate, in percent, of every resample of sentence groups."""
     pairs = zip(heard, texts, strict=True)
-    counts = np.array([metrics.word_errors(*pair) for pair in pairs], dtype=np.int64)
+    counts = np.array([word_errors(*pair) for pair in pairs], dtype=np.int64)
     sums = metrics.by_cluster(counts, groups)[picks].sum(axis=1)
     return np.asarray(100 * sums[:, 0] / sums[:, 1])
 
@@ -99,7 +99,7 @@ def _score_language(heard: Sequence[Heard], *, resamples: int, seed: int) -> Lan
     )
     picks = metrics.pick(len(set(groups)), resamples=resamples, seed=seed)
     first, second = (resampled_wer(said, texts, groups, picks) for said in (original, again))
-    wer_original, wer_resynthesised = metrics.wer(original, texts), metrics.wer(again, texts)
+    wer_original, wer_resynthesised = wer(original, texts), wer(again, texts)
     return LanguageScores(
         n=len(heard),
         groups=len(set(groups)),
@@ -107,14 +107,8 @@ def _score_language(heard: Sequence[Heard], *, resamples: int, seed: int) -> Lan
         wer_original=metrics.interval(wer_original, first),
         wer_resynthesised=metrics.interval(wer_resynthesised, second),
         wer_lost=metrics.interval(wer_resynthesised - wer_original, second - first),
-        cer_original=_cer(original, texts),
-        cer_resynthesised=_cer(again, texts),
+        cer_original=cer(original, texts),
+        cer_resynthesised=cer(again, texts),
         heard_alike=metrics.exact(again, original),
         voice_similarity=float(np.mean([row.voice_similarity for row in heard])),
     )
-
-
-def _cer(heard: Sequence[str], texts: Sequence[str]) -> float:
-    """Character error rate in percent, spaces included."""
-    errors = sum(Levenshtein.distance(*pair) for pair in zip(heard, texts, strict=True))
-    return 100 * errors / sum(map(len, texts))
