@@ -12,10 +12,13 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 TORCH_INDEX_URL ?=
 TORCH_INDEX := $(if $(TORCH_INDEX_URL),--index-url $(TORCH_INDEX_URL))
 
-.PHONY: help install demo recognizer scores-full test check ui bench clean
+# Updates of each HuBERT that `make compare-units` trains.
+COMPARED_UPDATES ?= 300 900 1800
+
+.PHONY: help install demo recognizer scores-full compare-units test check ui bench clean
 
 help:  ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 # torch goes first and alone, so that TORCH_INDEX_URL decides about it and about nothing else. The last three ship model
 # weights that are read as files; what they declare to need is not needed for that.
@@ -57,6 +60,14 @@ scores-full: $(RECOGNIZER)  ## translate and score every direction of the traine
 	tongyeok evaluate --corpus outputs/corpus --bitext outputs/bitext --translate-test outputs/full/translate_test \
 	  --recognizer $(<D) --outputs outputs/full/evaluate --set 'evaluate.asr.recognizer=[ko]'
 	tongyeok scores --evaluate outputs/full/evaluate
+
+compare-units: .venv/installed  ## train HuBERT for several numbers of updates, and compare its units with units of MFCC
+	for updates in $(COMPARED_UPDATES); do \
+	  folder=outputs/compare_units/hubert/$$updates; \
+	  test -d $$folder || tongyeok hubert@1 --manifest outputs/manifest --labels outputs/labels/0 --outputs $$folder \
+	    --set hubert.1.updates=$$updates; \
+	done
+	tongyeok compare_units --hubert $(COMPARED_UPDATES:%=outputs/compare_units/hubert/%)
 
 test: .venv/installed-dev  ## run the tests
 	pytest -n 2 --dist loadfile

@@ -53,6 +53,7 @@ VERBS = (
     Verb(name="timings", module="tongyeok.verbs.timings"),
     Verb(name="translate", module="tongyeok.verbs.translate"),
     Verb(name="resynthesis", module="tongyeok.verbs.resynthesis"),
+    Verb(name="compare_units", module="tongyeok.verbs.compare_units"),
     Verb(name="relocate", module="tongyeok.verbs.relocate"),
 )
 

@@ -56,8 +56,18 @@ def execute(
     outputs: Path,
     params_path: Path,
     settings: Sequence[str] = (),
+    since: float | None = None,
 ) -> Mapping[str, float]:
     """Run `stage` and return its metrics.
+
+    Args:
+        stage: its entry in the registry.
+        item: the iteration, for a stage that has them.
+        inputs: an instance of the stage's `Inputs`.
+        outputs: folder to write, replaced whole.
+        params_path: the `params.yaml` to read.
+        settings: `section.field=value`, over what it says.
+        since: when the stage began (epoch seconds), for its timing; by default when this process did.
 
     Raises:
         ConfigError: the parameters do not fit, or an iteration is missing or unwanted.
@@ -90,7 +100,7 @@ def execute(
             context = Context(scratch=state, threads=runtime.threads, on_metrics=tracked.on_metrics)
             metrics = module.module.run(cfg, inputs=inputs, outputs=partial, context=context)
             _put_in_place(partial, outputs)
-            timings = _note_timing(name)
+            timings = _note_timing(name, outputs, since=since)
             tracked.finish(metrics, outputs, timings)
     return typing.cast("Mapping[str, float]", metrics)
 
@@ -184,8 +194,8 @@ def _put_in_place(partial: Path, outputs: Path) -> None:
     partial.rename(outputs)
 
 
-def _note_timing(name: str) -> list[dict[str, Any]]:
-    """Append this process's wall time and peak memory to a journal; never part of a hashed output.
+def _note_timing(name: str, outputs: Path, *, since: float | None) -> list[dict[str, Any]]:
+    """Append wall time and peak memory of a stage to a journal; never part of a hashed output.
 
     Returns:
         The rows of the rebuild that this stage belongs to, itself included.
@@ -194,7 +204,7 @@ def _note_timing(name: str) -> list[dict[str, Any]]:
 
     from tongyeok.tracking import provenance  # noqa: PLC0415
 
-    started = psutil.Process().create_time()
+    started = psutil.Process().create_time() if since is None else since
     peaks = (resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
     row = {
         "stage": name,
@@ -202,6 +212,7 @@ def _note_timing(name: str) -> list[dict[str, Any]]:
         "started": round(started, 2),
         "seconds": round(time.time() - started, 2),
         "peak_mib": round(max(peaks) / 1024),
+        "outputs": str(outputs),
     }
     with TIMINGS.open("a") as journal:
         journal.write(json.dumps(row) + "\n")
@@ -209,7 +220,7 @@ def _note_timing(name: str) -> list[dict[str, Any]]:
 
 
 def read_timings(path: Path) -> list[dict[str, Any]]:
-    """All rows of the timings journal: stage, rebuild, started (epoch seconds), seconds, peak_mib."""
+    """All rows of the timings journal: stage, rebuild, started (epoch seconds), seconds, peak_mib, outputs."""
     if not path.is_file():
         return []
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]

@@ -85,6 +85,7 @@ def test_puts_outputs_in_place_and_forgets_scratch(run: Run) -> None:
     (row,) = runner.read_timings(runner.TIMINGS)
     assert row["stage"] == "toy"
     assert row["rebuild"] is None
+    assert row["outputs"] == "outputs/toy"
     assert row["peak_mib"] > 0
     assert [path.name for path in Path(".tongyeok/scratch/toy").iterdir()] == ["lock"]
 

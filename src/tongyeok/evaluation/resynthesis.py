@@ -45,12 +45,13 @@ class Resynthesis:
 
 
 def read_split(
-    folders: Folders, split: str, *, languages: Sequence[str] | None, known: Sequence[str]
+    corpus: Path, manifest: Path, split: str, *, languages: Sequence[str] | None, known: Sequence[str]
 ) -> dict[str, list[Utterance]]:
     """A split's utterances by language, in the manifest's order.
 
     Args:
-        folders: of the stages.
+        corpus: folder of the stage.
+        manifest: folder of the stage.
         split: of the manifest.
         languages: which to take; None for every language of the split that is `known`.
         known: languages that the recogniser understands.
@@ -59,9 +60,9 @@ def read_split(
         EvaluationError: the manifest names what the corpus lacks, a language is not known or has no utterance in the
             split, or a text has no words.
     """
-    where = folders.manifest / f"{split}.utt"
-    by_utt = {utterance.utt: utterance for utterance in read_utterances(folders.corpus)}
-    utts = read_manifest(folders.manifest, split).utts
+    where = manifest / f"{split}.utt"
+    by_utt = {utterance.utt: utterance for utterance in read_utterances(corpus)}
+    utts = read_manifest(manifest, split).utts
     missing = [utt for utt in utts if utt not in by_utt]
     if missing:
         raise EvaluationError(f"{where}: the corpus has no utterance {missing[0]!r}; rebuild `manifest`")

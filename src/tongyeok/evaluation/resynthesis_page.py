@@ -110,6 +110,27 @@ def write_page(
     partial.rename(folder)
 
 
+def read_heard(folder: Path) -> list[Heard]:
+    """What was heard, as it stands in a page's `utterances.tsv`."""
+    _, *lines = (folder / TABLE).read_text(encoding="utf-8").splitlines()
+    found = []
+    for line in lines:
+        utt, lang, group, samples, similarity, text, original, resynthesised = line.split("\t")
+        found.append(
+            Heard(
+                utt=utt,
+                lang=lang,
+                group=group,
+                samples=int(samples),
+                voice_similarity=float(similarity),
+                text=text,
+                original=original,
+                resynthesised=resynthesised,
+            )
+        )
+    return found
+
+
 def spread(heard: Sequence[Heard], number: int) -> list[Heard]:
     """Up to `number` utterances, evenly from the lowest to the highest word error of the resynthesis."""
     ordered = sorted(heard, key=lambda row: (error(row), row.utt))

@@ -59,7 +59,9 @@ def main(args: argparse.Namespace) -> int:
     torch.set_num_threads(runtime.threads)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     folders = resynthesis.Folders(**{stage: getattr(args, stage) or args.outputs / stage for stage in FOLDERS})
-    utterances = resynthesis.read_split(folders, args.split, languages=args.languages, known=cfg.asr.languages)
+    utterances = resynthesis.read_split(
+        folders.corpus, folders.manifest, args.split, languages=args.languages, known=cfg.asr.languages
+    )
     whisper = Whisper(cfg.asr, device=device, threads=runtime.threads)
     found = resynthesis.measure(
         utterances, folders=folders, whisper=whisper, encoder=load_speaker_encoder(device=device), device=device
