@@ -1,13 +1,22 @@
-"""Mel filters and spectrograms by librosa's definition (Slaney's scale and area norm), in torch and without librosa."""
+"""Mel filters and spectrograms by librosa's definition (Slaney's scale and area norm), in torch and without librosa.
+
+`LogMel` is HiFi-GAN's own spectrogram on the same filters.
+"""
 
 import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from tongyeok import config
+from tongyeok.base.audio import SAMPLE_RATE
+
 LINEAR_HZ_PER_MEL = 200.0 / 3
 LOG_FROM_HZ = 1000.0
 LOG_STEP = float(np.log(6.4)) / 27
+
+POWER_FLOOR = 1e-9  # added under HiFi-GAN's root, whose slope is infinite at 0
+LOG_MEL_FLOOR = 1e-5  # HiFi-GAN's quietest mel
 
 
 def mel_filters(
@@ -74,3 +83,73 @@ class MelSpectrogram(torch.nn.Module):
             return_complex=True,
         )
         return self.filters @ (spectrum.real.square() + spectrum.imag.square())
+
+
+@config.section
+class LogMelConfig:
+    """HiFi-GAN's log-mel spectrogram, the measure of its mel loss; AV2AV: 80, 1024, 1024, 256, 0, 8000."""
+
+    bands: int  # mel filters
+    fft_samples: int  # length of the Fourier transform
+    window_samples: int  # length of the Hann window, centred in the transform
+    hop_samples: int  # the mel's own hop; nothing to do with the 320 samples of a unit
+    low_hz: float  # lower edge of the first filter
+    high_hz: float  # upper edge of the last filter
+
+    def __post_init__(self) -> None:
+        """Check the rules."""
+        if self.bands < 1:
+            raise ValueError(f"bands: expected at least 1, got {self.bands}")
+        if not 1 <= self.window_samples <= self.fft_samples:
+            raise ValueError(
+                f"window_samples: expected 1 to fft_samples ({self.fft_samples}), got {self.window_samples}"
+            )
+        if not 1 <= self.hop_samples <= self.fft_samples or (self.fft_samples - self.hop_samples) % 2:
+            raise ValueError(
+                f"hop_samples: expected 1 to fft_samples ({self.fft_samples}) and an even number less, "
+                f"got {self.hop_samples}; take {self.fft_samples // 4}"
+            )
+        if not 0 <= self.low_hz < self.high_hz <= SAMPLE_RATE / 2:
+            raise ValueError(
+                f"low_hz, high_hz: expected 0 <= low_hz < high_hz <= {SAMPLE_RATE / 2:g}, "
+                f"got {self.low_hz:g} and {self.high_hz:g}"
+            )
+
+    @property
+    def margin(self) -> int:
+        """Samples mirrored at either end."""
+        return (self.fft_samples - self.hop_samples) // 2
+
+
+class LogMel(torch.nn.Module):
+    """Natural logarithm of mel magnitudes, as `mel_spectrogram` of jik876/hifi-gan makes them (`meldataset.py`)."""
+
+    window: Tensor
+    filters: Tensor
+
+    def __init__(self, cfg: LogMelConfig) -> None:
+        super().__init__()
+        self.cfg = cfg
+        filters = mel_filters(
+            sample_rate=SAMPLE_RATE,
+            fft_samples=cfg.fft_samples,
+            mels=cfg.bands,
+            low_hz=cfg.low_hz,
+            high_hz=cfg.high_hz,
+        )
+        self.register_buffer("window", torch.hann_window(cfg.window_samples), persistent=False)
+        self.register_buffer("filters", torch.from_numpy(filters), persistent=False)
+
+    def forward(self, samples: Float[Tensor, "batch samples"]) -> Float[Tensor, "batch bands frames"]:
+        """Log mels of `samples` in [-1, 1], mirrored at either end; one frame for every hop."""
+        spectrum = torch.stft(
+            torch.nn.functional.pad(samples[:, None], [self.cfg.margin, self.cfg.margin], "reflect")[:, 0],
+            self.cfg.fft_samples,
+            self.cfg.hop_samples,
+            self.cfg.window_samples,
+            window=self.window,
+            center=False,
+            return_complex=True,
+        )
+        magnitudes = (spectrum.real.square() + spectrum.imag.square() + POWER_FLOOR).sqrt()
+        return (self.filters @ magnitudes).clamp(min=LOG_MEL_FLOOR).log()

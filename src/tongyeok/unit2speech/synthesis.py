@@ -3,11 +3,13 @@
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 import safetensors.torch
 import torch
 from jaxtyping import Float
+from pydantic import Discriminator
 from safetensors import SafetensorError
 from torch import Tensor
 
@@ -19,17 +21,34 @@ from tongyeok.errors import CheckpointError, UnitError
 from tongyeok.unit2speech.durations import to_frames
 from tongyeok.unit2speech.fourier import FourierConfig, FourierGenerator
 from tongyeok.unit2speech.generator import Generator
+from tongyeok.unit2speech.hifigan import HifiganConfig, HifiganGenerator
 from tongyeok.unit2speech.speaker_encoder import DVECTOR
 
 WEIGHTS = "generator.safetensors"
 CONFIG = "config.json"
 
+# The loader picks the class by its field `head`, so that messages speak of that head's fields alone.
+GeneratorConfig = Annotated[FourierConfig | HifiganConfig, Discriminator("head")]
 
-def build_generator(cfg: FourierConfig, *, clusters: int, languages: int, seed: int) -> Generator:
+
+@config.section
+class Description:
+    """The part of `config.json` that says how the generator is built."""
+
+    generator: GeneratorConfig
+
+
+def build_generator(cfg: GeneratorConfig, *, clusters: int, languages: int, seed: int) -> Generator:
     """A generator with fresh weights, drawn from `seed`."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return FourierGenerator(cfg, clusters=clusters, languages=languages)
+        return _generator(cfg, clusters=clusters, languages=languages)
+
+
+def _generator(cfg: GeneratorConfig, *, clusters: int, languages: int) -> Generator:
+    if isinstance(cfg, HifiganConfig):
+        return HifiganGenerator(cfg, clusters=clusters, languages=languages)
+    return FourierGenerator(cfg, clusters=clusters, languages=languages)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -38,13 +57,13 @@ class UnitVocoder:
 
     Attributes:
         generator: in evaluation mode, on its device.
-        cfg: the generator's dimensions.
+        cfg: the generator's kind (`head`) and dimensions.
         languages: ISO 639 codes, in the order of the generator's language vectors.
         source: the codebook whose units it understands.
     """
 
     generator: Generator
-    cfg: FourierConfig
+    cfg: GeneratorConfig
     languages: tuple[str, ...]
     source: UnitSource
 
@@ -58,9 +77,9 @@ class UnitVocoder:
         path = folder / CONFIG
         try:
             values = json.loads(path.read_text(encoding="utf-8"))
-            cfg = config.build(FourierConfig, values["generator"], where=str(path))
+            cfg = config.build(Description, {"generator": values["generator"]}, where=str(path)).generator
             languages, source = tuple(values["languages"]), UnitSource(**values["source"])
-            generator = FourierGenerator(cfg, clusters=source.clusters, languages=len(languages))
+            generator = _generator(cfg, clusters=source.clusters, languages=len(languages))
             generator.load_state_dict(safetensors.torch.load_file(folder / WEIGHTS))
         except (OSError, KeyError, TypeError, ValueError, RuntimeError, SafetensorError) as error:
             raise CheckpointError(f"{folder}: not a vocoder that can be used ({error}); rebuild `vocoder`") from None

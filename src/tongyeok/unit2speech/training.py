@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -18,24 +19,43 @@ BETAS = (0.8, 0.99)  # of AdamW, for both trainings; HiFi-GAN
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Decay:
+    """The learning rate falls to `factor` of itself after `every` updates, again and again."""
+
+    factor: float
+    every: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Schedule:
-    """How to optimise: AdamW, linear warm-up, cosine decay to zero."""
+    """How to optimise: AdamW, linear warm-up, then cosine decay to zero or, if given, `decay` in steps."""
 
     updates: int
     learning_rate: float  # at the end of the warm-up
     warmup_updates: int
     weight_decay: float
-    clip_norm: float
+    clip_norm: float | None  # largest gradient norm; None: gradients are not clipped
     validate_every: int  # updates
     save_every: int  # updates
     seed: int
+    decay: Decay | None = None
 
     def rate(self, step: int) -> float:
         """Learning rate of update `step`, counted from 0."""
         if step < self.warmup_updates:
             return self.learning_rate * (step + 1) / self.warmup_updates
+        if self.decay is not None:
+            return self.learning_rate * float(self.decay.factor ** (step // self.decay.every))
         done = (step - self.warmup_updates) / max(1, self.updates - self.warmup_updates)
         return self.learning_rate * 0.5 * (1 + math.cos(math.pi * done))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Opponent:
+    """What learns against a task's module, with an optimiser of its own: it updates first, on the same step."""
+
+    module: nn.Module
+    loss: Callable[[int], Float[Tensor, ""]]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -46,72 +66,95 @@ class Task:
     module: nn.Module
     loss: Callable[[int], Float[Tensor, ""]]
     validate: Callable[[], Mapping[str, float]]
+    opponent: Opponent | None = None
+
+
+class _Player:
+    """A module with its loss and its optimiser."""
+
+    def __init__(self, module: nn.Module, loss: Callable[[int], Float[Tensor, ""]], schedule: Schedule) -> None:
+        self.module, self._loss, self._schedule = module, loss, schedule
+        self._parameters = [parameter for parameter in module.parameters() if parameter.requires_grad]
+        self._optimizer = torch.optim.AdamW(self._parameters, lr=0.0, betas=BETAS, weight_decay=schedule.weight_decay)
+
+    def update(self, step: int, *, name: str) -> float:
+        """Take one step and return the loss before it.
+
+        Raises:
+            TrainingError: the loss is not finite.
+        """
+        self._optimizer.param_groups[0]["lr"] = self._schedule.rate(step)
+        loss = self._loss(step)
+        if not torch.isfinite(loss):
+            raise TrainingError(
+                f"{name} of update {step + 1} is {float(loss)}; lower its learning rate "
+                f"({self._schedule.learning_rate}) and look for broken audio near that update"
+            )
+        self._optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        if self._schedule.clip_norm is not None:
+            nn.utils.clip_grad_norm_(self._parameters, self._schedule.clip_norm)
+        self._optimizer.step()
+        return float(loss.detach())
+
+    def state(self) -> dict[str, Any]:
+        """Weights and optimiser, as they are."""
+        return {"module": self.module.state_dict(), "optimizer": self._optimizer.state_dict()}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go back to what `state` gave."""
+        self.module.load_state_dict(state["module"])
+        self._optimizer.load_state_dict(state["optimizer"])
 
 
 @dataclass(kw_only=True, slots=True)
 class _Progress:
     step: int = 0  # updates done
-    summed: float = 0.0  # loss since the last validation
+    summed: dict[str, float] = field(default_factory=dict)  # losses since the last validation
     rows: list[dict[str, float]] = field(default_factory=list)
 
 
 def optimise(task: Task, schedule: Schedule, *, state: Path, on_metrics: OnMetrics) -> list[dict[str, float]]:
-    """Train `task.module` in place, going on from `state` if an earlier run left it there.
+    """Train `task.module` in place, and its opponent, going on from `state` if an earlier run left it there.
 
     Args:
         task: what to optimise.
-        schedule: how.
+        schedule: how, for both.
         state: file for the resumable state; kept when finished, so that a finished training is not repeated.
         on_metrics: receives `<task>/<figure>` at every validation.
 
     Returns:
-        Curve rows: step, mean training loss since the last row, and what `task.validate` gave.
+        Curve rows: step, mean training loss since the last row (and the opponent's), and what `task.validate` gave.
 
     Raises:
-        TrainingError: the loss is not finite.
+        TrainingError: a loss is not finite.
     """
-    parameters = [parameter for parameter in task.module.parameters() if parameter.requires_grad]
-    optimizer = torch.optim.AdamW(parameters, lr=0.0, betas=BETAS, weight_decay=schedule.weight_decay)
-    progress = _resume(task.module, optimizer, state)
+    players: dict[str, _Player] = {}
+    if task.opponent is not None:
+        players["opponent_loss"] = _Player(task.opponent.module, task.opponent.loss, schedule)
+    players["loss"] = _Player(task.module, task.loss, schedule)
+    progress = _resume(players, state, device=next(task.module.parameters()).device)
     bar = tqdm(total=schedule.updates, initial=progress.step, desc=task.name, unit="update", disable=None)
     with bar, torch.random.fork_rng(devices=_accelerators(task.module)):
         while progress.step < schedule.updates:
-            _update(task, schedule, parameters, optimizer, progress)
+            torch.manual_seed(schedule.seed * 1_000_003 + progress.step)  # dropout; inside `fork_rng`
+            for player in players.values():
+                player.module.train()
+            for name, player in players.items():
+                loss = player.update(progress.step, name=f"{task.name}: the {name.replace('_', ' ')}")
+                progress.summed[name] = progress.summed.get(name, 0.0) + loss
+            progress.step += 1
             bar.update()
             if progress.step % schedule.validate_every == 0 or progress.step == schedule.updates:
                 since = (progress.step - 1) % schedule.validate_every + 1
-                row = {"loss": progress.summed / since, **task.validate()}
-                progress.summed = 0.0
+                row = {name: progress.summed[name] / since for name in sorted(players)} | dict(task.validate())
+                progress.summed = {}
                 progress.rows.append({"step": float(progress.step), **row})
                 on_metrics(progress.step, {f"{task.name}/{name}": value for name, value in row.items()})
                 bar.set_postfix({name: f"{value:.3f}" for name, value in row.items()})
             if progress.step % schedule.save_every == 0 or progress.step == schedule.updates:
-                _save(task.module, optimizer, progress, state)
+                _save(players, progress, state)
     return progress.rows
-
-
-def _update(
-    task: Task,
-    schedule: Schedule,
-    parameters: list[nn.Parameter],
-    optimizer: torch.optim.Optimizer,
-    progress: _Progress,
-) -> None:
-    torch.manual_seed(schedule.seed * 1_000_003 + progress.step)  # dropout; inside `fork_rng`
-    optimizer.param_groups[0]["lr"] = schedule.rate(progress.step)
-    task.module.train()
-    loss = task.loss(progress.step)
-    if not torch.isfinite(loss):
-        raise TrainingError(
-            f"{task.name}: the loss of update {progress.step + 1} is {float(loss)}; lower its learning rate "
-            f"({schedule.learning_rate}) and look for broken audio near that update"
-        )
-    optimizer.zero_grad(set_to_none=True)
-    loss.backward()  # type: ignore[no-untyped-call]
-    nn.utils.clip_grad_norm_(parameters, schedule.clip_norm)
-    optimizer.step()
-    progress.step += 1
-    progress.summed += float(loss.detach())
 
 
 def _accelerators(module: nn.Module) -> list[torch.device]:
@@ -119,22 +162,20 @@ def _accelerators(module: nn.Module) -> list[torch.device]:
     return [] if device.type == "cpu" else [device]
 
 
-def _resume(module: nn.Module, optimizer: torch.optim.Optimizer, state: Path) -> _Progress:
+def _resume(players: Mapping[str, _Player], state: Path, *, device: torch.device) -> _Progress:
     if not state.is_file():
         return _Progress()
-    device = next(module.parameters()).device
     saved = torch.load(state, map_location=device, weights_only=True)
-    module.load_state_dict(saved["module"])
-    optimizer.load_state_dict(saved["optimizer"])
+    for name, player in players.items():
+        player.restore(saved["players"][name])
     return _Progress(step=saved["step"], summed=saved["summed"], rows=saved["rows"])
 
 
-def _save(module: nn.Module, optimizer: torch.optim.Optimizer, progress: _Progress, state: Path) -> None:
+def _save(players: Mapping[str, _Player], progress: _Progress, state: Path) -> None:
     with files.whole(state) as partial:
         torch.save(
             {
-                "module": module.state_dict(),
-                "optimizer": optimizer.state_dict(),
+                "players": {name: player.state() for name, player in players.items()},
                 "step": progress.step,
                 "summed": progress.summed,
                 "rows": progress.rows,

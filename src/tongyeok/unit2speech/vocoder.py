@@ -3,6 +3,9 @@
 Two trainings, one after the other: the generator on random segments with the units' true durations, then the duration
 predictor on whole de-duplicated sequences with the unit embeddings at rest. The predictor needs many updates and costs
 little, so it has its own number of them.
+
+The generator learns from spectral distances alone, or with `adversarial` from HiFi-GAN's discriminators, feature
+matching and mel loss.
 """
 
 import dataclasses
@@ -16,13 +19,16 @@ from torch import Tensor
 from tqdm import tqdm
 
 from tongyeok import config
+from tongyeok.base.audio import UNIT_HOP
 from tongyeok.base.files import write_json, write_text
 from tongyeok.base.manifests import Manifest, read_manifest
 from tongyeok.base.products import Products, autocast
 from tongyeok.base.stage import Context
 from tongyeok.base.utterances import read_utterances
 from tongyeok.errors import ManifestError
+from tongyeok.unit2speech.adversarial import AdversarialConfig, Contest
 from tongyeok.unit2speech.clips import (
+    Batch,
     Clip,
     Material,
     Recordings,
@@ -33,30 +39,32 @@ from tongyeok.unit2speech.clips import (
     spread,
 )
 from tongyeok.unit2speech.durations import duration_loss
-from tongyeok.unit2speech.fourier import FourierConfig
 from tongyeok.unit2speech.generator import Generator
 from tongyeok.unit2speech.listening import duration_errors, mel_error, write_samples
 from tongyeok.unit2speech.losses import SpectralLoss
 from tongyeok.unit2speech.plots import draw_curves
 from tongyeok.unit2speech.speaker_encoder import SpeakerEncoder, load_speaker_encoder
-from tongyeok.unit2speech.synthesis import UnitVocoder, build_generator
-from tongyeok.unit2speech.training import Schedule, Task, optimise
+from tongyeok.unit2speech.synthesis import GeneratorConfig, UnitVocoder, build_generator
+from tongyeok.unit2speech.training import Decay, Schedule, Task, optimise
+
+NOT_METRICS = {"step", "loss", "opponent_loss"}  # of a curve's columns: what was seen in training
 
 
 @config.section
 class VocoderConfig:
     """Section `vocoder`."""
 
-    generator: FourierConfig
+    generator: GeneratorConfig
+    adversarial: AdversarialConfig | None  # HiFi-GAN's training; null: spectral distances alone
     segment_frames: int  # length of a training segment, units of 20 ms; AV2AV: 28
     batch_segments: int  # segments per update
     updates: int  # of the generator
-    learning_rate: float  # at the end of the warm-up; cosine decay to zero
+    learning_rate: float  # at the end of the warm-up; then cosine decay to zero, or the decay of `adversarial`
     warmup_updates: int
     weight_decay: float
-    clip_norm: float  # largest gradient norm
-    mel_weight: float  # of the log-mel L1 in the loss
-    magnitude_weight: float  # of log-magnitude L1 + spectral convergence in the loss
+    clip_norm: float | None  # largest gradient norm; null: gradients are not clipped
+    mel_weight: float  # of the log-mel L1 in the loss; HiFi-GAN: 45
+    magnitude_weight: float  # of log-magnitude L1 + spectral convergence in the loss; HiFi-GAN has none
     duration_updates: int  # of the duration predictor
     duration_batch: int  # utterances per update
     duration_learning_rate: float
@@ -76,13 +84,14 @@ class VocoderConfig:
             if getattr(self, name) < 1:
                 raise ValueError(f"{name}: expected at least 1, got {getattr(self, name)}")
         for name in ("learning_rate", "duration_learning_rate", "clip_norm"):
-            if getattr(self, name) <= 0:
+            if getattr(self, name) is not None and getattr(self, name) <= 0:
                 raise ValueError(f"{name}: expected more than 0, got {getattr(self, name)}")
         for name in ("warmup_updates", "weight_decay", "mel_weight", "magnitude_weight", "seed"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name}: expected at least 0, got {getattr(self, name)}")
         if self.mel_weight + self.magnitude_weight == 0:
             raise ValueError("mel_weight, magnitude_weight: expected one above 0, got 0 and 0")
+        _check_adversarial(self)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -118,7 +127,7 @@ def run(cfg: VocoderConfig, *, inputs: Inputs, outputs: Path, context: Context) 
     generator = build_generator(cfg.generator, clusters=source.clusters, languages=len(languages), seed=cfg.seed)
     vocoder = UnitVocoder(generator=generator.to(device), cfg=cfg.generator, languages=languages, source=source)
     tasks = (
-        (speech_task(cfg, generator, training=training, heard=heard), speech_schedule(cfg)),
+        (speech_task(cfg, generator, training=training, heard=heard), speech_schedule(cfg, clips=len(train))),
         (duration_task(cfg, generator, train=train, valid=valid), duration_schedule(cfg)),
     )
     curves = {
@@ -132,11 +141,24 @@ def run(cfg: VocoderConfig, *, inputs: Inputs, outputs: Path, context: Context) 
     write_text(outputs / "duration_curves.csv", as_csv(curves["durations"]))
     draw_curves(outputs / "plots" / "curves.png", curves)
     write_samples(outputs, vocoder, heard, each=cfg.sample_utterances)
-    metrics = {
-        name: value for rows in curves.values() for name, value in rows[-1].items() if name not in {"step", "loss"}
-    }
+    metrics = {name: value for rows in curves.values() for name, value in rows[-1].items() if name not in NOT_METRICS}
     write_json(outputs / "metrics.json", metrics)
     return metrics
+
+
+def _check_adversarial(cfg: VocoderConfig) -> None:
+    if cfg.adversarial is None:
+        return
+    if cfg.magnitude_weight:
+        raise ValueError(
+            f"magnitude_weight: expected 0 with `adversarial`, whose losses are HiFi-GAN's, got {cfg.magnitude_weight}"
+        )
+    mel = cfg.adversarial.mel
+    if cfg.segment_frames * UNIT_HOP <= mel.margin:
+        raise ValueError(
+            f"segment_frames: expected more than {mel.margin // UNIT_HOP} for a mel of {mel.fft_samples} samples, "
+            f"got {cfg.segment_frames}"
+        )
 
 
 def languages_of(manifests: Mapping[str, Manifest], language_of: Mapping[str, str]) -> tuple[str, ...]:
@@ -164,20 +186,29 @@ def gather(clips: Sequence[Clip], recordings: Recordings, encoder: SpeakerEncode
 
 
 def speech_task(cfg: VocoderConfig, generator: Generator, *, training: Material, heard: Material) -> Task:
-    """The generator's training on random segments."""
+    """The generator's training on random segments, with or without discriminators."""
     device = next(generator.parameters()).device
     distance = SpectralLoss(mel_weight=cfg.mel_weight, magnitude_weight=cfg.magnitude_weight).to(device)
     segments = Segments(training, frames=cfg.segment_frames)
 
+    def draw(step: int) -> Batch:
+        return segments.draw(seed=cfg.seed, step=step, batch=cfg.batch_segments)
+
+    def validate() -> dict[str, float]:
+        return {"mel_error": mel_error(generator, distance, heard)}
+
+    if cfg.adversarial is not None:
+        contest = Contest(
+            cfg.adversarial, mel_weight=cfg.mel_weight, generator=generator, products=cfg.products, seed=cfg.seed
+        )
+        return contest.task("speech", draw=draw, validate=validate)
+
     def loss(step: int) -> Float[Tensor, ""]:
-        batch = segments.draw(seed=cfg.seed, step=step, batch=cfg.batch_segments)
+        batch = draw(step)
         with autocast(device, cfg.products):
             made = generator(batch.units.to(device), batch.dvector.to(device), batch.language.to(device))
         total: Float[Tensor, ""] = distance(made, batch.samples.to(device)).total
         return total
-
-    def validate() -> dict[str, float]:
-        return {"mel_error": mel_error(generator, distance, heard)}
 
     return Task(name="speech", module=generator, loss=loss, validate=validate)
 
@@ -197,8 +228,11 @@ def duration_task(cfg: VocoderConfig, generator: Generator, *, train: Sequence[C
     return Task(name="durations", module=generator.durations, loss=loss, validate=validate)
 
 
-def speech_schedule(cfg: VocoderConfig) -> Schedule:
-    """How the generator is trained."""
+def speech_schedule(cfg: VocoderConfig, *, clips: int) -> Schedule:
+    """How the generator is trained, on `clips` training utterances; a pass is as many segments."""
+    decay = None
+    if cfg.adversarial is not None:
+        decay = Decay(factor=cfg.adversarial.learning_rate_decay, every=max(1, clips // cfg.batch_segments))
     return Schedule(
         updates=cfg.updates,
         learning_rate=cfg.learning_rate,
@@ -208,13 +242,18 @@ def speech_schedule(cfg: VocoderConfig) -> Schedule:
         validate_every=cfg.validate_every,
         save_every=cfg.save_every,
         seed=cfg.seed,
+        decay=decay,
     )
 
 
 def duration_schedule(cfg: VocoderConfig) -> Schedule:
     """How the duration predictor is trained."""
     return dataclasses.replace(
-        speech_schedule(cfg), updates=cfg.duration_updates, learning_rate=cfg.duration_learning_rate, seed=cfg.seed + 1
+        speech_schedule(cfg, clips=1),
+        updates=cfg.duration_updates,
+        learning_rate=cfg.duration_learning_rate,
+        seed=cfg.seed + 1,
+        decay=None,
     )
 
 

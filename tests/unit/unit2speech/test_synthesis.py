@@ -10,7 +10,9 @@ import torch
 from tongyeok.base.units import UnitSource
 from tongyeok.errors import CheckpointError, UnitError
 from tongyeok.unit2speech.fourier import FourierConfig
+from tongyeok.unit2speech.hifigan import HifiganGenerator
 from tongyeok.unit2speech.synthesis import UnitVocoder, build_generator
+from unit.unit2speech import small_hifigan
 
 SOURCE = UnitSource(codebook="c" * 64, checkpoint="", clusters=10)
 DVECTOR = np.full(256, 1 / 16, dtype=np.float32)
@@ -57,6 +59,28 @@ def test_saved_is_loaded(vocoder: UnitVocoder, tmp_path: Path) -> None:
             one.synthesise(UNITS, dvector=DVECTOR, lang="en", predict_durations=predict) for one in (vocoder, loaded)
         )
         assert first.tobytes() == second.tobytes()
+
+
+def test_the_head_is_told_by_the_folder(vocoder: UnitVocoder, tmp_path: Path) -> None:
+    """A saved HiFi-GAN loads as one, to the same samples and bytes, and a head that does not exist is refused."""
+    made = small_hifigan.vocoder()
+    made.save(tmp_path / "a")
+    loaded = UnitVocoder.load(tmp_path / "a")
+    assert isinstance(loaded.generator, HifiganGenerator)
+    assert loaded.cfg == made.cfg
+    loaded.save(tmp_path / "b")
+    for name in ("generator.safetensors", "config.json"):
+        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+    for predict in (False, True):
+        first, second = (
+            one.synthesise(UNITS, dvector=DVECTOR, lang="en", predict_durations=predict) for one in (made, loaded)
+        )
+        assert first.tobytes() == second.tobytes()
+    description = tmp_path / "a" / "config.json"
+    vocoder.save(tmp_path / "a")
+    description.write_text(description.read_text().replace('"fourier"', '"griffin"'))
+    with pytest.raises(CheckpointError, match=r"'griffin'.*'fourier', 'hifigan'"):
+        UnitVocoder.load(tmp_path / "a")
 
 
 @pytest.mark.parametrize(

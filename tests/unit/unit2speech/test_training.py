@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from tongyeok.errors import TrainingError
-from tongyeok.unit2speech.training import Schedule, Task, optimise
+from tongyeok.unit2speech.training import Decay, Opponent, Schedule, Task, optimise
 
 
 class KilledError(Exception):
@@ -40,6 +40,67 @@ def test_rate_warms_up_and_decays_to_zero() -> None:
     assert rates[:4] == pytest.approx([0.025, 0.05, 0.075, 0.1])
     assert rates[4:] == sorted(rates[4:], reverse=True)
     assert rates[-1] < 1e-4
+
+
+def test_rate_decays_in_steps() -> None:
+    """With a decay the learning rate falls by its factor after each pass, and is not otherwise changed."""
+    stepwise = schedule(updates=100, warmup_updates=0, learning_rate=1.0, decay=Decay(factor=0.5, every=40))
+    assert [stepwise.rate(step) for step in (0, 39, 40, 79, 80, 99)] == [1, 1, 0.5, 0.5, 0.25, 0.25]
+
+
+def contest(*, at: Callable[[int], None] = lambda _step: None) -> Task:
+    """Two linear modules: the task's wants to say what the opponent does not expect."""
+    torch.manual_seed(0)
+    speaker, judge = torch.nn.Linear(4, 1), torch.nn.Sequential(torch.nn.Linear(4, 1), torch.nn.Dropout(0.5))
+
+    def difference(step: int) -> torch.Tensor:
+        at(step)
+        batch = torch.randn(8, 4, generator=torch.Generator().manual_seed(step))
+        return (speaker(batch) - judge(batch)).square().mean()
+
+    def stray(step: int) -> torch.Tensor:
+        return -difference(step).clamp(max=1)
+
+    return Task(name="toy", module=speaker, loss=stray, validate=dict, opponent=Opponent(module=judge, loss=difference))
+
+
+def test_opponents_resume_together(tmp_path: Path) -> None:
+    """Interrupted between its two updates and run again, a contest gives both modules' weights and both losses."""
+    whole = contest()
+    rows = optimise(whole, schedule(), state=tmp_path / "whole.pt", on_metrics=lambda _step, _values: None)
+    calls = []
+
+    def kill(step: int) -> None:
+        calls.append(step)
+        if calls.count(12) == 2:  # the opponent has updated already
+            raise KilledError
+
+    again = contest()
+    with pytest.raises(KilledError):
+        optimise(contest(at=kill), schedule(), state=tmp_path / "cut.pt", on_metrics=lambda _step, _values: None)
+    assert optimise(again, schedule(), state=tmp_path / "cut.pt", on_metrics=lambda _step, _values: None) == rows
+    assert list(rows[0]) == ["step", "loss", "opponent_loss"]
+    assert whole.opponent is not None
+    assert again.opponent is not None
+    for one, other in ((whole.module, again.module), (whole.opponent.module, again.opponent.module)):
+        for mine, same in zip(one.parameters(), other.parameters(), strict=True):
+            assert torch.equal(mine, same)
+
+
+def test_gradients_are_clipped_only_where_asked(tmp_path: Path) -> None:
+    """Without a norm, an update is the one that a norm too large to matter gives; a small norm changes it."""
+    states = []
+    for number, norm in enumerate((None, 1e9, 1e-12)):
+        made = task()
+        optimise(
+            made,
+            schedule(updates=1, clip_norm=norm),
+            state=tmp_path / f"{number}.pt",
+            on_metrics=lambda _step, _values: None,
+        )
+        states.append(made.module[0].weight.detach())
+    assert torch.equal(states[0], states[1])
+    assert not torch.equal(states[0], states[2])
 
 
 @pytest.mark.parametrize("killed_at", [0, 3, 5, 12, 19])

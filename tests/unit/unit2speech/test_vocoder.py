@@ -50,3 +50,28 @@ def test_a_value_out_of_range_is_named(field: str, value: float, message: str) -
     values = yaml.safe_load((CONF / "demo.yaml").read_text(encoding="utf-8")) | {field: value}
     with pytest.raises(ConfigError, match=message):
         config.build(vocoder.VocoderConfig, values, where="conf/vocoder/demo.yaml")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"magnitude_weight": 0.5}, r"magnitude_weight: expected 0 with `adversarial`.*got 0\.5"),
+        ({"segment_frames": 1}, "segment_frames: expected more than 1 for a mel of 1024 samples, got 1"),
+        ({"generator": {"head": "wavenet"}}, "field `generator`.*'fourier', 'hifigan'"),
+        ({"generator": {"head": "hifigan"}}, "field `generator.hifigan.upsample_rates` is missing"),
+    ],
+)
+def test_adversarial_training_has_rules_of_its_own(change: dict[str, object], message: str) -> None:
+    """Losses that HiFi-GAN does not have, segments too short for its mels and unknown heads are refused."""
+    values = yaml.safe_load((CONF / "paper.yaml").read_text(encoding="utf-8")) | change
+    with pytest.raises(ConfigError, match=message):
+        config.build(vocoder.VocoderConfig, values, where="conf/vocoder/paper.yaml")
+
+
+def test_the_paper_learns_as_hifigan_does() -> None:
+    """The paper profile's rate is 2e-4 x 0.999 for every pass over the training utterances."""
+    values = yaml.safe_load((CONF / "paper.yaml").read_text(encoding="utf-8"))
+    cfg = config.build(vocoder.VocoderConfig, values, where="conf/vocoder/paper.yaml")
+    schedule = vocoder.speech_schedule(cfg, clips=1600)
+    assert [schedule.rate(step) for step in (0, 99, 100, 200)] == pytest.approx([2e-4, 2e-4, 1.998e-4, 1.996002e-4])
+    assert vocoder.duration_schedule(cfg).decay is None
