@@ -49,11 +49,13 @@ STAGES = (
 
 VERBS = (
     Verb(name="params", module="tongyeok.verbs.params"),
+    Verb(name="adopt", module="tongyeok.verbs.adopt"),
     Verb(name="scores", module="tongyeok.verbs.scores"),
     Verb(name="timings", module="tongyeok.verbs.timings"),
     Verb(name="translate", module="tongyeok.verbs.translate"),
     Verb(name="resynthesis", module="tongyeok.verbs.resynthesis"),
     Verb(name="compare_units", module="tongyeok.verbs.compare_units"),
+    Verb(name="export", module="tongyeok.verbs.export"),
     Verb(name="relocate", module="tongyeok.verbs.relocate"),
 )
 

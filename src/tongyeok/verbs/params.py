@@ -166,10 +166,14 @@ def validate(params: Mapping[str, Any]) -> None:
 def render(params: Mapping[str, Any], *, profile: str, overrides: Sequence[str]) -> str:
     """The text of `params.yaml`: a header that tells how to make it, then the sections in pipeline order."""
     arguments = " ".join([f"--profile {profile}", *overrides])
-    body = yaml.dump(
-        dict(params), Dumper=_Plain, sort_keys=False, allow_unicode=True, width=120, default_flow_style=None
+    return HEADER.format(arguments=arguments) + as_yaml(params)
+
+
+def as_yaml(values: Mapping[str, Any]) -> str:
+    """Plain values as YAML, in their order, each innermost mapping on a line of its own."""
+    return yaml.dump(
+        dict(values), Dumper=_Plain, sort_keys=False, allow_unicode=True, width=120, default_flow_style=None
     )
-    return HEADER.format(arguments=arguments) + body
 
 
 class _Plain(yaml.SafeDumper):
