@@ -52,10 +52,12 @@ VERBS = (
     Verb(name="adopt", module="tongyeok.verbs.adopt"),
     Verb(name="scores", module="tongyeok.verbs.scores"),
     Verb(name="timings", module="tongyeok.verbs.timings"),
+    Verb(name="plan", module="tongyeok.verbs.plan"),
     Verb(name="translate", module="tongyeok.verbs.translate"),
     Verb(name="resynthesis", module="tongyeok.verbs.resynthesis"),
     Verb(name="compare_units", module="tongyeok.verbs.compare_units"),
     Verb(name="export", module="tongyeok.verbs.export"),
+    Verb(name="exchange", module="tongyeok.verbs.exchange"),
     Verb(name="relocate", module="tongyeok.verbs.relocate"),
 )
 

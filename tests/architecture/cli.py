@@ -3,6 +3,7 @@
 import argparse
 import dataclasses
 import importlib
+from collections.abc import Iterator
 from pathlib import Path
 
 from tongyeok import runner
@@ -12,7 +13,7 @@ FROZEN = Path(__file__).with_name("cli.txt")
 
 
 def describe() -> str:
-    """One line per stage and verb with its arguments; optional ones in brackets."""
+    """One line per stage, verb and sub-command with its arguments; optional ones in brackets."""
     lines = []
     for stage in STAGES:
         name = f"{stage.name}@<i>" if stage.per_iteration else stage.name
@@ -25,11 +26,23 @@ def describe() -> str:
     for verb in VERBS:
         parser = argparse.ArgumentParser(add_help=False)
         importlib.import_module(verb.module).configure(parser)
-        words = [action.option_strings[-1] if action.option_strings else action.dest for action in parser._actions]
-        needed = [action.required for action in parser._actions]
-        shown = [word if must else f"[{word}]" for word, must in zip(words, needed, strict=True)]
-        lines.append(" ".join([verb.name, *shown]))
+        lines += _describe(verb.name, parser)
     return "\n".join(lines) + "\n"
+
+
+def _describe(name: str, parser: argparse.ArgumentParser) -> Iterator[str]:
+    """The arguments of a verb, or those of each of its sub-commands."""
+    shown = []
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for command, inner in action.choices.items():
+                yield from _describe(f"{name} {command}", inner)
+            return
+        if isinstance(action, argparse._HelpAction):
+            continue
+        word = action.option_strings[-1] if action.option_strings else action.dest
+        shown.append(word if action.required else f"[{word}]")
+    yield " ".join([name, *shown])
 
 
 if __name__ == "__main__":

@@ -1,62 +1,26 @@
 """MFCC equal those of fairseq's dump_mfcc_feature.py, that is, of torchaudio's Python source.
 
-torchaudio's binary does not load beside this torch, so its two Python files are read from the installed package and run
-with a shim in place of the package: `functional.create_dct` and `functional.compute_deltas` from its functional.py, all
-else from compliance/kaldi.py.
+torchaudio's binary does not load beside this torch, so its Python source stands in for it (`torchaudio_source`).
 """
 
-import ast
-import importlib.util
-import math
-import sys
 from collections.abc import Callable
-from pathlib import Path
-from types import ModuleType, SimpleNamespace
-from typing import Optional
 
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
 
+from parity.torchaudio_source import shim
 from tongyeok.speech2unit.mfcc import DIM, mfcc
 
 TOLERANCE = 5e-4  # absolute, on coefficients of magnitude up to 100, both sides float32
 Reference = Callable[[np.ndarray, torch.dtype], np.ndarray]
 
 
-def _package() -> Path:
-    spec = importlib.util.find_spec("torchaudio")
-    assert spec is not None
-    assert spec.submodule_search_locations is not None
-    return Path(spec.submodule_search_locations[0])
-
-
 @pytest.fixture(scope="module")
 def reference() -> Reference:
     """The body of fairseq's `MfccFeatureReader.get_feats`, on torchaudio's Python source."""
-    package = _package()
-    source = package / "functional" / "functional.py"
-    wanted = {"create_dct", "compute_deltas"}
-    tree = ast.parse(source.read_text(encoding="utf-8"))
-    body = [node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name in wanted]
-    functional: dict[str, object] = {"math": math, "torch": torch, "Tensor": Tensor, "Optional": Optional}
-    exec(compile(ast.Module(body, []), str(source), "exec"), functional)
-    shim = ModuleType("torchaudio")
-    shim.functional = SimpleNamespace(**{name: functional[name] for name in wanted})  # type: ignore[attr-defined]
-    before = sys.modules.get("torchaudio")
-    sys.modules["torchaudio"] = shim
-    try:
-        spec = importlib.util.spec_from_file_location("kaldi_source", package / "compliance" / "kaldi.py")
-        assert spec is not None
-        assert spec.loader is not None
-        kaldi = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(kaldi)
-    finally:
-        del sys.modules["torchaudio"]
-        if before is not None:
-            sys.modules["torchaudio"] = before
-    compute_deltas = shim.functional.compute_deltas
+    with shim() as torchaudio:
+        kaldi, compute_deltas = torchaudio.compliance.kaldi, torchaudio.functional.compute_deltas
 
     def get_feats(samples: np.ndarray, dtype: torch.dtype) -> np.ndarray:
         x = torch.from_numpy(samples).to(dtype).view(1, -1)

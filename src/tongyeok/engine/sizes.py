@@ -1,0 +1,39 @@
+"""The door to the sizes of fairseq's models: a configuration in, a counted training step out; nothing is allocated."""
+
+import math
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from tongyeok.base.audio import SAMPLE_RATE, UNIT_RATE
+from tongyeok.base.products import Products
+from tongyeok.engine.counting import Step
+from tongyeok.engine.hubert import HubertConfig, fairseq_config
+from tongyeok.engine.translation import Architecture
+
+
+def hubert_step(cfg: HubertConfig, *, clusters: int) -> Step:
+    """One batch of an iteration, of `batch_audio_s` in clips of at most `longest_s`, no layer of it dropped.
+
+    Every frame is taken to be masked, so that `clusters` labels are predicted at all of them.
+    """
+    clips = math.ceil(cfg.batch_audio_s / cfg.longest_s)
+    samples = round(cfg.batch_audio_s / clips * SAMPLE_RATE)
+    values = fairseq_config(cfg, data=Path(), labels=Path(), label_rate=UNIT_RATE)["model"]
+    step: Step = _room().hubert(values, clusters=clusters, products=cfg.products, clips=clips, samples=samples)
+    return step
+
+
+def translator_step(
+    architecture: Architecture, *, symbols: int, products: Products, sentences: int, tokens: int
+) -> Step:
+    """One batch of pairs with `tokens` on either side, for a dictionary of `symbols` units and tags."""
+    step: Step = _room().translator(
+        architecture, symbols=symbols, products=products, sentences=sentences, tokens=tokens
+    )
+    return step
+
+
+def _room() -> Any:  # noqa: ANN401  the room is untyped
+    import_module("tongyeok_fairseq")
+    return import_module("tongyeok_fairseq.sizes")
