@@ -95,6 +95,19 @@ class SteadyTrainer(Trainer):  # type: ignore[misc]
         self._monitor = monitor
         self._recorder = recorder
         self._norm: float | None = None
+        self._iterator: Any = None
+
+    def get_train_iterator(self, epoch: int, **options: Any) -> Any:
+        """Batches of the training set; fairseq's signature.
+
+        fairseq draws the composition of batches once, by seed and the epoch it is drawn in, and keeps it: a run resumed
+        in a later epoch would have other batches than one that went through. Here it is always that of the first epoch.
+        """
+        iterator = super().get_train_iterator(1, **options)
+        if iterator is not self._iterator:
+            self._iterator = iterator
+            iterator.epoch = epoch
+        return iterator
 
     def clip_grad_norm(self, clip_norm: float) -> torch.Tensor:
         """Clip; where the norm is not finite, drop all gradients, so that the optimizer's step changes nothing."""

@@ -8,8 +8,12 @@ from fairseq.data import Dictionary
 SOURCE, TARGET = "src", "tgt"  # fairseq's "languages": the two sides of the bitext; the real ones are in the tags
 
 
-def binarise(text_folder: Path, *, dictionary: Path, bin_folder: Path, splits: tuple[str, ...], workers: int) -> None:
+def binarise(
+    text_folder: Path, *, dictionary: Path, bin_folder: Path, splits: tuple[str, ...], workers: int, whole: bool
+) -> None:
     """Write `bin_folder` as `fairseq-preprocess --joined-dictionary --srcdict` would, without its log.
+
+    Sentences that are `whole` have all their marks already; fairseq would add another end mark.
 
     Source: fairseq_cli/preprocess.py `main` and `_make_binary_dataset`.
 
@@ -26,7 +30,7 @@ def binarise(text_folder: Path, *, dictionary: Path, bin_folder: Path, splits: t
             summary = FileBinarizer.multiprocess_dataset(
                 str(text),
                 "mmap",
-                VocabularyDatasetBinarizer(symbols, append_eos=True),
+                VocabularyDatasetBinarizer(symbols, append_eos=not whole),
                 str(bin_folder / f"{split}.{SOURCE}-{TARGET}.{side}"),
                 vocab_size=len(symbols),
                 num_workers=workers,

@@ -9,6 +9,7 @@ takes a byte an element. Decoding is fairseq's own. Outputs and gradients are eq
 import math
 from argparse import Namespace
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -18,6 +19,8 @@ from fairseq.models.transformer import TransformerModel
 from fairseq.models.transformer.transformer_legacy import base_architecture
 from fairseq.modules.multihead_attention import MultiheadAttention
 from torch import Tensor, nn
+
+from tongyeok_fairseq.safety import load_checkpoint
 
 MODEL = "unit_transformer"  # its name in fairseq's registry
 ROWS = 128  # tokens of a batch are rounded up to this, so that few shapes of matrix products have to be prepared
@@ -87,9 +90,15 @@ class UnitTransformer(TransformerModel):  # type: ignore[misc]
 
     @classmethod
     def build_model(cls, args: Namespace, task: Any) -> "UnitTransformer":  # noqa: ANN401  fairseq's signature
-        """Build from fairseq's options for `transformer`, and `products`: `float32` or `bfloat16`."""
+        """Build from fairseq's options for `transformer`, and two more.
+
+        These are `products`: `float32` or `bfloat16`; and `initial`: a checkpoint to take the first weights from.
+        """
         model: UnitTransformer = super().build_model(args, task)
         model.products = getattr(torch, getattr(args, "products", "float32"))
+        initial = getattr(args, "initial", None)
+        if initial is not None:
+            model.load_state_dict(load_checkpoint(Path(initial))["model"], strict=True)
         return model
 
     def forward(self, src_tokens: Tensor, src_lengths: Tensor, prev_output_tokens: Tensor) -> tuple[Tensor, Packing]:  # noqa: ARG002

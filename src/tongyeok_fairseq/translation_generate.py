@@ -12,6 +12,7 @@ from fairseq.sequence_generator import SequenceGenerator
 from torch import Tensor
 
 from tongyeok_fairseq.translation_model import load_translation_model
+from tongyeok_fairseq.translation_task import MASK
 
 
 class OwnLengthBeamSearch(search.BeamSearch):  # type: ignore[misc]
@@ -38,6 +39,26 @@ class OwnLengthBeamSearch(search.BeamSearch):  # type: ignore[misc]
         return chosen
 
 
+class TaggedBeamSearch(OwnLengthBeamSearch):
+    """The same for sentences that end in `</s> [lang]`: at least one unit, then both marks, one after the other."""
+
+    def __init__(self, dictionary: Dictionary, *, per_token: float, extra: int, tag: int, longest: int) -> None:
+        """Take `tag` for the end of a hypothesis; `longest` is the last step at which `</s>` may still stand."""
+        super().__init__(dictionary, per_token=per_token, extra=extra)
+        self.close, self.eos, self.longest = self.eos, tag, longest
+
+    def step(self, step: int, lprobs: Tensor, *rest: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Let the tag follow `</s>` and nothing else, and a sentence at its limit go on to its marks only."""
+        closed = rest[1][:, -1].view(lprobs.shape[:2]).eq(self.close)
+        limit = ((self.src_lengths * self.per_token).long() + self.extra).clamp(min=2, max=self.longest)
+        closing = (step >= limit)[:, None] & ~closed
+        ends, closes = lprobs[:, :, self.eos].clone(), lprobs[:, :, self.close].clone()
+        lprobs[closed | closing] = -math.inf
+        lprobs[:, :, self.eos] = ends.masked_fill(~closed, -math.inf)
+        lprobs[:, :, self.close] = closes.masked_fill(closed | torch.tensor(step < 2), -math.inf)  # noqa: PLR2004
+        return search.BeamSearch.step(self, step, lprobs, *rest)  # type: ignore[no-any-return]
+
+
 class Translator:
     """A trained Transformer and its dictionary, ready to translate."""
 
@@ -51,6 +72,7 @@ class Translator:
         self.model = load_translation_model(checkpoint, self.dictionary).to(device).eval()
         self.device = device
         self._first_unit = self.dictionary.nspecial
+        self._tagged_ends = MASK in self.dictionary.indices
         self._not_units = [self.dictionary.bos_word]
         self._not_units += [word for word in self.dictionary.symbols[self._first_unit :] if not word.isdigit()]
 
@@ -69,7 +91,7 @@ class Translator:
 
         Args:
             sources: tagged source sentences, as in the bitext.
-            tag: the target's tag, forced as the first token.
+            tag: the target's tag, forced as the decoder's first token.
             beam: hypotheses kept per sentence.
             length_penalty: exponent of the length that a score is divided by.
             longest_per_token: most target tokens per source token (both with tag and end mark) …
@@ -79,22 +101,27 @@ class Translator:
         Raises:
             ValueError: a token of a source, or the tag, is not in the dictionary.
         """
+        target = self._index(tag)
         longest = self.model.max_decoder_positions() - 1
+        strategy = self._strategy(target, per_token=longest_per_token, extra=longest_extra, longest=longest - 2)
         generator = SequenceGenerator(
             [self.model],
             self.dictionary,
             beam_size=beam,
             max_len_a=longest_per_token,
-            max_len_b=longest_extra,
+            max_len_b=longest_extra + self._tagged_ends,  # the tag behind the end mark
             max_len=longest,
-            min_len=2,  # the tag and a unit
+            min_len=2 + self._tagged_ends,  # the tag, or both of `<s>` and `</s>`, and a unit
             len_penalty=length_penalty,
             unk_penalty=math.inf,
-            tokens_to_suppress=self._not_units,
-            search_strategy=OwnLengthBeamSearch(self.dictionary, per_token=longest_per_token, extra=longest_extra),
+            tokens_to_suppress=[word for word in self._not_units if not (self._tagged_ends and word == tag)],
+            search_strategy=strategy,
+            eos=target if self._tagged_ends else None,
         )
         encoded = [self._encode(source) for source in sources]
-        prefix = torch.tensor([self._index(tag)], device=self.device)
+        forced = self.dictionary.bos() if self._tagged_ends else target
+        marks = slice(1, -2 if self._tagged_ends else -1)
+        prefix = torch.tensor([forced], device=self.device)
         found: list[np.ndarray | None] = [None] * len(encoded)
         for batch in _batches([len(tokens) for tokens in encoded], batch_tokens):
             rows = [encoded[position] for position in batch]
@@ -106,10 +133,15 @@ class Translator:
                 [self.model], {"net_input": net_input}, prefix_tokens=prefix.expand(len(rows), 1)
             )
             for position, ranked in zip(batch, hypotheses, strict=True):
-                tokens = ranked[0]["tokens"][1:-1].cpu().numpy()
+                tokens = ranked[0]["tokens"][marks].cpu().numpy()
                 found[position] = (tokens - self._first_unit).astype(np.int32)
         assert all(units is not None for units in found)
         return [units for units in found if units is not None]
+
+    def _strategy(self, tag: int, *, per_token: float, extra: int, longest: int) -> OwnLengthBeamSearch:
+        if self._tagged_ends:
+            return TaggedBeamSearch(self.dictionary, per_token=per_token, extra=extra, tag=tag, longest=longest)
+        return OwnLengthBeamSearch(self.dictionary, per_token=per_token, extra=extra)
 
     def _index(self, word: str) -> int:
         index = int(self.dictionary.index(word))
@@ -118,7 +150,8 @@ class Translator:
         return index
 
     def _encode(self, source: str) -> Tensor:
-        return torch.tensor([*map(self._index, source.split()), self.dictionary.eos()])
+        ends = [] if self._tagged_ends else [self.dictionary.eos()]
+        return torch.tensor([*map(self._index, source.split()), *ends])
 
 
 def _batches(lengths: Sequence[int], batch_tokens: int) -> Iterator[list[int]]:

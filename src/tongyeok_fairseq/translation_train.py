@@ -10,9 +10,9 @@ from fairseq.data import Dictionary, data_utils
 
 from tongyeok.base.products import multiplies_bfloat16
 from tongyeok.base.stage import OnMetrics
-from tongyeok.engine.translation import Architecture, Optimisation, Trained
+from tongyeok.engine.translation import Architecture, Masking, Optimisation, Trained
 from tongyeok.errors import TrainingError
-from tongyeok_fairseq import training, translation_fast, translation_loss, translation_model
+from tongyeok_fairseq import training, translation_fast, translation_loss, translation_model, translation_task
 from tongyeok_fairseq.safety import load_checkpoint
 from tongyeok_fairseq.translation_data import SOURCE, TARGET
 
@@ -28,6 +28,10 @@ def train(
     validate_every: int,
     scratch: Path,
     on_metrics: OnMetrics,
+    masking: Masking | None,
+    mask_valid: bool,
+    initial: Path | None,
+    name: str,
 ) -> Trained:
     """Train; see `tongyeok.engine.translation.train`."""
     longest = longest_sentence(bin_folder)
@@ -40,15 +44,18 @@ def train(
     config = configuration(
         bin_folder, values, optimisation=optimisation, report_every=report_every, validate_every=validate_every
     )
+    config["task"] |= tagged_task(bin_folder, masking, mask_valid=mask_valid, seed=optimisation.seed)
+    if initial is not None:
+        config["model"]["initial"] = str(initial.resolve())
     with fast_products():
         trained = training.train(
-            config, scratch=scratch, name="translator", on_metrics=on_metrics, lower_lr_on_divergence=False
+            config, scratch=scratch, name=name, on_metrics=on_metrics, lower_lr_on_divergence=False
         )
     finished = {}
-    for name, path in (("last", trained.last), ("best", trained.best)):
-        finished[name] = scratch / f"{name}.pt"
+    for kind, path in (("last", trained.last), ("best", trained.best)):
+        finished[kind] = scratch / f"{kind}.pt"
         weights = load_checkpoint(path)["model"]
-        translation_model.write_checkpoint(finished[name], weights, values, updates=trained.updates)
+        translation_model.write_checkpoint(finished[kind], weights, values, updates=trained.updates)
     return Trained(
         last=finished["last"],
         best=finished["best"],
@@ -112,6 +119,26 @@ def configuration(
             "patience": optimisation.patience or -1,
         },
     }
+
+
+def tagged_task(bin_folder: Path, masking: Masking | None, *, mask_valid: bool, seed: int) -> dict[str, Any]:
+    """The task's options for sentences that end in a tag, which a `<mask>` in the dictionary tells; none for others.
+
+    Raises:
+        TrainingError: spans are to be masked, and the dictionary has no `<mask>`.
+    """
+    if translation_task.MASK not in Dictionary.load(str(bin_folder / f"dict.{SOURCE}.txt")).indices:
+        if masking is not None:
+            raise TrainingError(
+                f"masking: the dictionary of {bin_folder} has no {translation_task.MASK}; take bitext.tags: utut, or "
+                "put null for pretraining and source_masking"
+            )
+        return {}
+    options: dict[str, Any] = {"_name": translation_task.TASK}
+    if masking is not None:
+        options |= {"mask_share": masking.share, "mask_span_mean": masking.span_mean}
+        options |= {"mask_valid": mask_valid, "mask_seed": seed}
+    return options
 
 
 @contextmanager

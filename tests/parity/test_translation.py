@@ -33,8 +33,8 @@ def _dictionary() -> Any:
     return dictionary
 
 
-def _sample(dictionary: Any) -> dict[str, Any]:
-    """A batch of sentences of very different lengths, collated by fairseq."""
+def _sample(dictionary: Any, *, tags: str) -> dict[str, Any]:
+    """A batch of sentences of very different lengths, collated by fairseq as either convention of tags needs it."""
     from fairseq.data.language_pair_dataset import collate
 
     rng = np.random.default_rng(0)
@@ -45,7 +45,7 @@ def _sample(dictionary: Any) -> dict[str, Any]:
             for length in lengths
         )
         items.append({"id": number, "source": source, "target": target})
-    sample: dict[str, Any] = collate(items, dictionary.pad(), dictionary.eos())
+    sample: dict[str, Any] = collate(items, dictionary.pad(), dictionary.eos() if tags == "prefix" else None)
     return sample
 
 
@@ -67,13 +67,14 @@ def _models(dictionary: Any, *, pre_norm: bool) -> tuple[Any, UnitTransformer]:
 
 
 @pytest.mark.filterwarnings("ignore:Support for mismatched key_padding_mask:UserWarning")  # fairseq under torch 2.13
+@pytest.mark.parametrize("tags", ["prefix", "utut"])
 @pytest.mark.parametrize("pre_norm", [True, False])
-def test_outputs_loss_and_gradients_are_stock(*, pre_norm: bool) -> None:
+def test_outputs_loss_and_gradients_are_stock(*, pre_norm: bool, tags: str) -> None:
     """Logits, label-smoothed loss and all gradients equal stock fairseq's within 1e-5 of their size."""
     from fairseq.criterions.label_smoothed_cross_entropy import LabelSmoothedCrossEntropyCriterion
 
     dictionary = _dictionary()
-    sample = _sample(dictionary)
+    sample = _sample(dictionary, tags=tags)
     stock, ours = _models(dictionary, pre_norm=pre_norm)
     task = SimpleNamespace(target_dictionary=dictionary)
     results = []
@@ -123,9 +124,7 @@ def test_optimizer_is_fairseqs_adam() -> None:
 @pytest.fixture(scope="module")
 def bitext(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A bitext of the toy corpus."""
-    root = tmp_path_factory.mktemp("toy")
-    toy_units.run(toy_units.build(root), root / "bitext")
-    return root / "bitext"
+    return toy_units.build_bitext(tmp_path_factory.mktemp("toy"))
 
 
 @pytest.fixture(scope="module")

@@ -78,6 +78,21 @@ class Optimisation:
             raise ValueError(f"label_smoothing: expected 0 <= p < 1, got {self.label_smoothing}; it is a probability")
 
 
+@section
+class Masking:
+    """Spans of the source whose units become `<mask>`; needs tags of the convention `utut`."""
+
+    share: float  # of a sentence's tokens; BART masks 0.3
+    span_mean: float  # Poisson mean of a span's length in units; 10 in UTUT
+
+    def __post_init__(self) -> None:
+        """Check the rules."""
+        if not 0 < self.share < 1:
+            raise ValueError(f"share: expected 0 < share < 1, got {self.share}; put null for no masking")
+        if self.span_mean < 1:
+            raise ValueError(f"span_mean: expected at least 1 unit, got {self.span_mean}; raise it")
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Trained:
     """A finished training.
@@ -93,17 +108,28 @@ class Trained:
     curves: list[dict[str, float]]
 
 
-def binarise(text_folder: Path, *, dictionary: Path, bin_folder: Path, workers: int) -> None:
+def binarise(
+    text_folder: Path,
+    *,
+    dictionary: Path,
+    bin_folder: Path,
+    workers: int,
+    whole: bool,
+    splits: tuple[str, ...] = SPLITS,
+) -> None:
     """Write `{split}.{src,tgt}` of `text_folder` in fairseq's binary form, with one dictionary for both sides.
 
-    The bytes are those of `fairseq-preprocess --joined-dictionary --srcdict`.
+    The bytes are those of `fairseq-preprocess --joined-dictionary --srcdict`; sentences that are `whole` have their end
+    mark already and get no other.
 
     Raises:
         ValueError: a token is not in the dictionary.
     """
     from tongyeok_fairseq import translation_data  # noqa: PLC0415  the room opens late
 
-    translation_data.binarise(text_folder, dictionary=dictionary, bin_folder=bin_folder, splits=SPLITS, workers=workers)
+    translation_data.binarise(
+        text_folder, dictionary=dictionary, bin_folder=bin_folder, splits=splits, workers=workers, whole=whole
+    )
 
 
 def train(
@@ -115,6 +141,10 @@ def train(
     validate_every: int,
     scratch: Path,
     on_metrics: OnMetrics,
+    masking: Masking | None = None,
+    mask_valid: bool = False,
+    initial: Path | None = None,
+    name: str = "translator",
 ) -> Trained:
     """Train a Transformer on a bitext's `bin/`, going on from `scratch` where an earlier run was interrupted.
 
@@ -126,9 +156,13 @@ def train(
         validate_every: updates between two validations, each of which saves the resumable state.
         scratch: folder for that state.
         on_metrics: receives training and validation figures.
+        masking: spans of the sources that are masked in training.
+        mask_valid: mask the sources of the validation set too.
+        initial: a checkpoint of the same architecture and dictionary whose weights the training begins with.
+        name: what the progress bar shows.
 
     Raises:
-        TrainingError: the training diverged or fairseq crashed.
+        TrainingError: the training diverged, fairseq crashed, or there is no `<mask>` in the dictionary to mask with.
     """
     from tongyeok_fairseq import translation_train  # noqa: PLC0415  the room opens late
 
@@ -140,6 +174,10 @@ def train(
         validate_every=validate_every,
         scratch=scratch,
         on_metrics=on_metrics,
+        masking=masking,
+        mask_valid=mask_valid,
+        initial=initial,
+        name=name,
     )
 
 
@@ -174,8 +212,8 @@ class UnitTranslator:
         A hypothesis does not depend on the other sentences of the call, and has at least one unit and no tag.
 
         Args:
-            sources: tagged source sentences without repeats, as in the bitext: `<ko> 12 5 …`.
-            tag: the target language's tag, e.g. `<en>`.
+            sources: tagged source sentences without repeats, as in the bitext: `<ko> 12 5` or `<s> 12 5 </s> [ko]`.
+            tag: the target language's tag, `<en>` or `[en]`.
             beam: hypotheses kept per sentence; 1 is greedy.
             length_penalty: exponent of the length that a score is divided by; above 1 favours long hypotheses.
             longest_per_token: most target tokens per source token, …

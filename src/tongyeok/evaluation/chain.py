@@ -16,7 +16,8 @@ from tongyeok.speech2unit.features import Extractor
 from tongyeok.speech2unit.units import decode_units, unit_extractor
 from tongyeok.unit2speech.speaker_encoder import SpeakerEncoder, load_speaker_encoder
 from tongyeok.unit2speech.synthesis import UnitVocoder
-from tongyeok.unit2unit.tags import tag
+from tongyeok.unit2unit import tags
+from tongyeok.unit2unit.tags import Convention
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -36,6 +37,7 @@ class Chain:
     extractor: Extractor
     switch_penalty: float
     translator: UnitTranslator
+    convention: Convention
     languages: tuple[str, ...]
     vocoder: UnitVocoder
     encoder: SpeakerEncoder
@@ -61,11 +63,12 @@ class Chain:
         codebook = Codebook.load(kmeans / FILE)
         source = UnitSource(codebook=sha256(kmeans / FILE), checkpoint=codebook.checkpoint, clusters=codebook.clusters)
         dictionary = translator / DICTIONARY
-        symbols = read_symbols(dictionary)
-        if symbols[: source.clusters] != [str(unit) for unit in range(source.clusters)]:
+        try:
+            convention, languages = tags.read_symbols(read_symbols(dictionary), clusters=source.clusters)
+        except ValueError as error:
             raise CheckpointError(
-                f"{dictionary}: expected the units 0 to {source.clusters - 1} of {kmeans / FILE}; rebuild `translator`"
-            )
+                f"{dictionary}: {error}; its units must be those of {kmeans / FILE}: rebuild `translator`"
+            ) from None
         speaker = UnitVocoder.load(vocoder, device)
         if speaker.source != source:
             raise CheckpointError(f"{vocoder}: speaks units of {speaker.source}, not of {source}; rebuild `vocoder`")
@@ -74,7 +77,8 @@ class Chain:
             extractor=unit_extractor(codebook, hubert=hubert),
             switch_penalty=switch_penalty,
             translator=UnitTranslator(translator / "checkpoint.pt", dictionary, device=device),
-            languages=tuple(symbol.strip("<>") for symbol in symbols[source.clusters :]),
+            convention=convention,
+            languages=languages,
             vocoder=speaker,
             encoder=load_speaker_encoder(device=device),
         )
@@ -103,8 +107,8 @@ class Chain:
                 )
         source_units = self.units_of(samples)
         distinct, _ = run_lengths(source_units)
-        sentence = " ".join([tag(source), *map(str, distinct.tolist())])
-        (units,) = search_units(self.translator, [sentence], search, target=target)
+        sentence = self.convention.sentence(source, distinct)
+        (units,) = search_units(self.translator, [sentence], search, tag=self.convention.tag(target))
         if not units.size:
             raise EvaluationError("the translator found nothing to say; is the recording speech?")
         voice = self.encoder.embed([samples])[0]

@@ -29,6 +29,7 @@ from tongyeok.evaluation.scores import Heard, Outcome, reference_text, score
 from tongyeok.evaluation.speech import RESYNTHESISED, TRANSLATED, Trial, chosen, read_speech, read_trials
 from tongyeok.evaluation.voices import embed, similarity
 from tongyeok.unit2speech.speaker_encoder import load_speaker_encoder
+from tongyeok.unit2unit.pairs import directions_in
 
 
 @section
@@ -112,8 +113,15 @@ def run(cfg: EvaluateConfig, *, inputs: Inputs, outputs: Path, context: Context)
             for row, trial in enumerate(found.trials)
         ]
     identities = {name: recognisers[found.lang].identity for name, found in covered.items()}
+    trained = {str(direction) for direction in directions_in(inputs.bitext, "train")}
     scores = {
-        name: score(rows, asr=identities.get(name, ""), resamples=cfg.resamples, seed=cfg.seed)
+        name: score(
+            rows,
+            asr=identities.get(name, ""),
+            resamples=cfg.resamples,
+            seed=cfg.seed,
+            zero_shot=name not in trained,
+        )
         for name, rows in outcomes.items()
     }
     write_scores(outputs, scores)

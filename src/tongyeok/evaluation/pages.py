@@ -93,7 +93,7 @@ def markdown(
     for paragraph in METHOD:
         lines += [paragraph, ""]
     for name, direction in scores.items():
-        lines += [f"## {name}", ""]
+        lines += [f"## {tables.title(name, direction)}", ""]
         if direction.asr:
             if said := tables.caution(direction.asr):
                 lines += [f"**{_plain(said)}**", ""]
@@ -127,7 +127,7 @@ def html(
         parts.append(f'<img alt="ASR-BLEU of each direction beside its ceilings" src="data:image/png;base64,{data}">')
     parts += [f"<p>{escape(paragraph)}</p>" for paragraph in METHOD]
     for name, direction in scores.items():
-        parts.append(f"<section><h2>{escape(name)}</h2>")
+        parts.append(f"<section><h2>{escape(tables.title(name, direction))}</h2>")
         if direction.asr:
             if said := tables.caution(direction.asr):
                 parts.append(f'<p class="caution">{escape(said)}</p>')

@@ -9,6 +9,7 @@ from tongyeok.errors import EvaluationError
 from tongyeok.evaluation.scores import BLEU_BY, DirectionScores
 
 FILE = "scores.json"
+ZERO_SHOT = "zero-shot: the translator was trained on no pair of this direction"
 GUESSED = "this ASR does not understand the original speech: the score judges the ASR, not the translation"
 
 
@@ -18,7 +19,7 @@ def public(scores: DirectionScores) -> dict[str, object]:
     `signature` is that of ASR-BLEU, or of unit-BLEU where there is no ASR-BLEU. `char_bleu` and `bleu_13a` are null in
     languages whose ASR-BLEU needs nothing beside it. `cer_chance` is that of another sentence's text in place of a
     transcript. `asr_understands` is false where the original speech is heard hardly better than that: figures of such a
-    direction judge the recogniser.
+    direction judge the recogniser. Only a zero-shot direction has the key `zero_shot`, which is true.
     """
     asr = scores.asr
     beside = asr.translated.bleu_by if asr else {}
@@ -44,6 +45,7 @@ def public(scores: DirectionScores) -> dict[str, object]:
         **{name: _round(beside[key]) if key in beside else None for key, name in BLEU_BY.items()},
         "asr_understands": asr and asr.understood,
         "signatures": {**(asr.signatures if asr else {}), "unit_bleu": scores.unit_signature},
+        **({"zero_shot": True} if scores.zero_shot else {}),
     }
 
 

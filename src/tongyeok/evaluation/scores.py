@@ -16,6 +16,7 @@ from tongyeok.evaluation import metrics
 from tongyeok.evaluation.metrics import Score
 from tongyeok.evaluation.normalise import normalise
 from tongyeok.evaluation.speech import Trial
+from tongyeok.unit2unit.tags import units_of
 from tongyeok.unit2unit.unit_bleu import unit_bleu
 
 UNDERSTOOD = 0.5  # of the chance CER; above it a transcript is nearer to some other sentence than to what was said
@@ -39,7 +40,7 @@ class Outcome:
     @property
     def reference_units(self) -> Units:
         """The reference's units, without adjacent repeats."""
-        return np.array(self.trial.target_units.split()[1:], dtype=np.int32)
+        return units_of(self.trial.target_units)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -101,7 +102,10 @@ class AsrScores:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DirectionScores:
-    """All scores of a direction over `n` trials of `groups` sentences; `asr` is None where no recogniser covers it."""
+    """All scores of a direction over `n` trials of `groups` sentences; `asr` is None where no recogniser covers it.
+
+    A `zero_shot` direction has no pair in the translator's training data.
+    """
 
     n: int
     groups: int
@@ -109,9 +113,12 @@ class DirectionScores:
     unit_signature: str
     speaker_similarity: float
     asr: AsrScores | None
+    zero_shot: bool = False
 
 
-def score(outcomes: Sequence[Outcome], *, asr: str, resamples: int, seed: int) -> DirectionScores:
+def score(
+    outcomes: Sequence[Outcome], *, asr: str, resamples: int, seed: int, zero_shot: bool = False
+) -> DirectionScores:
     """Score the trials of one direction.
 
     Args:
@@ -119,6 +126,7 @@ def score(outcomes: Sequence[Outcome], *, asr: str, resamples: int, seed: int) -
         asr: the recogniser's identity.
         resamples: of the bootstrap, by sentence group.
         seed: of the bootstrap.
+        zero_shot: the translator was not trained on this direction.
     """
     found = unit_bleu([outcome.units for outcome in outcomes], [outcome.reference_units for outcome in outcomes])
     return DirectionScores(
@@ -128,6 +136,7 @@ def score(outcomes: Sequence[Outcome], *, asr: str, resamples: int, seed: int) -
         unit_signature=found.signature,
         speaker_similarity=float(np.mean([outcome.speaker_similarity for outcome in outcomes])),
         asr=_score_text(outcomes, asr=asr, resamples=resamples, seed=seed),
+        zero_shot=zero_shot,
     )
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from tongyeok.evaluation.metrics import Score
-from tongyeok.evaluation.published import GUESSED
+from tongyeok.evaluation.published import GUESSED, ZERO_SHOT
 from tongyeok.evaluation.scores import UNDERSTOOD, AsrScores, DirectionScores, TextScores
 
 OVERVIEW = (
@@ -24,6 +24,11 @@ FIGURES = {  # as they are published -> as the report calls them
 }
 
 
+def title(name: str, scores: DirectionScores) -> str:
+    """A direction's name, and whether it is zero-shot."""
+    return f"{name} (zero-shot)" if scores.zero_shot else name
+
+
 def overview(scores: Mapping[str, DirectionScores]) -> list[list[str]]:
     """One row for each direction; a star marks scores of a recogniser that does not understand the language."""
     found = []
@@ -35,7 +40,9 @@ def overview(scores: Mapping[str, DirectionScores]) -> list[list[str]]:
             heard = [f"{bleu.value:.1f}{'' if asr.understood else ' *'}", span(bleu), share]
             heard += [f"{row.bleu.value:.1f}" for row in (asr.resynthesised, asr.reference)]
             heard += [f"{asr.translated.chrf:.1f}", f"{asr.translated.cer:.1f}"]
-        found.append([name, *heard, f"{direction.unit_bleu:.1f}", f"{direction.speaker_similarity:.2f}"])
+        found.append(
+            [title(name, direction), *heard, f"{direction.unit_bleu:.1f}", f"{direction.speaker_similarity:.2f}"]
+        )
     return found
 
 
@@ -92,7 +99,8 @@ def percent(score: Score | None) -> str:
 
 def facts(scores: DirectionScores) -> list[str]:
     """What stands below a direction's table, line by line."""
-    found = [f"{scores.n} test utterances of {scores.groups} unseen sentences"]
+    found = [ZERO_SHOT] if scores.zero_shot else []
+    found.append(f"{scores.n} test utterances of {scores.groups} unseen sentences")
     if scores.asr is None:
         found.append("no recogniser covers the target language (evaluate.asr.languages): units alone are compared")
     elif scores.asr.understood:

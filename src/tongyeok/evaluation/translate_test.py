@@ -38,7 +38,7 @@ from tongyeok.evaluation.voices import embed
 from tongyeok.unit2speech.speaker_encoder import DVector, load_speaker_encoder
 from tongyeok.unit2speech.synthesis import UnitVocoder
 from tongyeok.unit2unit.pairs import Direction
-from tongyeok.unit2unit.tags import tag
+from tongyeok.unit2unit.tags import tag_of, units_of
 
 DICTIONARY = "dict.txt"
 
@@ -94,7 +94,7 @@ def run(cfg: TranslateTestConfig, *, inputs: Inputs, outputs: Path, context: Con
     vocoder = UnitVocoder.load(inputs.vocoder, device)
 
     hypotheses = {
-        direction: search_units(translator, [row.source_units for row in rows], cfg, target=direction.target)
+        direction: search_units(translator, [row.source_units for row in rows], cfg, tag=tag_of(rows[0].target_units))
         for direction, rows in pairs.items()
     }
     for direction, found in hypotheses.items():
@@ -149,12 +149,12 @@ def unique(utterances: Sequence[Utterance] | Iterator[Utterance]) -> list[Uttera
 
 
 def search_units(
-    translator: UnitTranslator, sentences: Sequence[str], cfg: TranslateTestConfig, *, target: str
+    translator: UnitTranslator, sentences: Sequence[str], cfg: TranslateTestConfig, *, tag: str
 ) -> list[Units]:
-    """The units of each tagged sentence's translation, without adjacent repeats."""
+    """The units of each tagged sentence's translation into the language of a tag, without adjacent repeats."""
     found = translator.translate(
         sentences,
-        tag=tag(target),
+        tag=tag,
         beam=cfg.beam,
         length_penalty=cfg.length_penalty,
         longest_per_token=cfg.longest_per_token,
@@ -230,7 +230,7 @@ def describe(
     for direction, tested in pairs.items():
         spoken = sum(row.samples for row in rows if row.kind == TRANSLATED and row.direction == str(direction))
         made = sum(units.size for units in hypotheses[direction])
-        wanted = sum(len(row.target_units.split()) - 1 for row in tested)
+        wanted = sum(units_of(row.target_units).size for row in tested)
         metrics[f"{direction}/pairs"] = float(len(tested))
         metrics[f"{direction}/unit_ratio"] = made / wanted
         metrics[f"{direction}/duration_ratio"] = spoken / sum(row.pair.target.samples for row in tested)

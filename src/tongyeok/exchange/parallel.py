@@ -11,7 +11,7 @@ from pathlib import Path
 from tongyeok.base.files import write_text
 from tongyeok.base.units import Units, read_units, run_lengths, same_source
 from tongyeok.errors import ManifestError, UnitError
-from tongyeok.unit2unit.tags import tag
+from tongyeok.unit2unit.tags import PREFIX
 
 Pair = tuple[str, str]
 
@@ -123,4 +123,4 @@ def _sentences(folder: Path) -> Mapping[str, str]:
 
 
 def _sentence(lang: str, units: Units) -> str:
-    return " ".join([tag(lang), *map(str, run_lengths(units)[0].tolist())])
+    return PREFIX.sentence(lang, run_lengths(units)[0])

@@ -13,6 +13,7 @@ from tongyeok.planning.vocoder import vocoder_step
 from tongyeok.speech2unit.kmeans import KmeansConfig
 from tongyeok.unit2speech.vocoder import VocoderConfig
 from tongyeok.unit2unit.bitext import BitextConfig, dictionary
+from tongyeok.unit2unit.tags import CONVENTIONS
 from tongyeok.unit2unit.translator import TranslatorConfig
 
 SECTIONS = ("kmeans", "hubert", "bitext", "translator", "vocoder")
@@ -39,7 +40,7 @@ def plan(params: Mapping[str, Any], *, sentence_tokens: int) -> list[Training]:
     translator = config.build(TranslatorConfig, params["translator"], where="translator")
     vocoder = config.build(VocoderConfig, params["vocoder"], where="vocoder")
     clusters = codebooks[max(codebooks, key=int)].clusters
-    symbols = len(dictionary(clusters, bitext.languages).splitlines())
+    symbols = len(dictionary(clusters, bitext.languages, CONVENTIONS[bitext.tags]).splitlines())
     return [
         *trainings,
         _translator(translator, symbols=symbols, sentence_tokens=sentence_tokens),

@@ -14,7 +14,7 @@ from tongyeok.config import section
 from tongyeok.engine import translation
 from tongyeok.errors import ManifestError, UnitError
 from tongyeok.unit2unit import pairs
-from tongyeok.unit2unit.tags import tag
+from tongyeok.unit2unit.tags import CONVENTIONS, Convention, Name
 
 
 @section
@@ -23,7 +23,8 @@ class BitextConfig:
 
     languages: tuple[str, ...]  # ISO 639; their order is the order of the tags in dict.txt
     directions: Literal["all"] | tuple[str, ...]  # `all` ordered pairs of languages, or a list like [ko-en, es-en]
-    tags: Literal["prefix"]  # `<ko> 12 5 …`: the tag leads each side, the target's is forced at decoding
+    train_directions: Literal["all"] | tuple[str, ...]  # `all` of them, or some: the others are evaluated zero-shot
+    tags: Name  # `<ko> 12 5` (prefix) or `<s> 12 5 </s> [ko]` (utut, UTUT's); the target's is forced at decoding
     max_tokens: int  # longest sentence with its tag and end mark, in tokens; the translator's positions end there
     train_repeats: dict[str, int]  # how often a training pair into a language stands in a pass; once where not named
     pairs_per_group: int  # training pairs of a group per direction, where several speakers say it
@@ -32,7 +33,13 @@ class BitextConfig:
         """Check the rules."""
         if len(self.languages) < 2 or len(set(self.languages)) != len(self.languages):  # noqa: PLR2004  a pair
             raise ValueError(f"languages: expected at least two different ones, got {list(self.languages)}; add one")
-        pairs.directions(self.directions, self.languages)
+        wanted = pairs.directions(self.directions, self.languages)
+        strangers = [each for each in self.trained_directions if each not in wanted]
+        if strangers:
+            raise ValueError(
+                f"train_directions: expected `all` or some of the directions {', '.join(map(str, wanted))}, got "
+                f"{strangers[0]}; remove it, or add it to directions"
+            )
         if self.max_tokens < 3:  # noqa: PLR2004  tag, unit, end
             raise ValueError(f"max_tokens: expected at least 3 (tag, unit, end mark), got {self.max_tokens}; raise it")
         for lang, times in self.train_repeats.items():
@@ -43,6 +50,17 @@ class BitextConfig:
                 )
         if self.pairs_per_group < 1:
             raise ValueError(f"pairs_per_group: expected at least 1, got {self.pairs_per_group}; raise it")
+
+    @property
+    def trained_directions(self) -> tuple[pairs.Direction, ...]:
+        """The directions whose pairs are trained on, in order."""
+        wanted = self.directions if self.train_directions == "all" else self.train_directions
+        return pairs.directions(wanted, self.languages, field="train_directions")
+
+    @property
+    def convention(self) -> Convention:
+        """How sentences carry their language."""
+        return CONVENTIONS[self.tags]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -70,18 +88,27 @@ def run(cfg: BitextConfig, *, inputs: Inputs, outputs: Path, context: Context) -
     source, units = _read_all_units(inputs.units, cfg.languages)
     check_complete(splits, units)
 
-    write_text(outputs / "dict.txt", dictionary(source.clusters, cfg.languages))
+    write_text(outputs / "dict.txt", dictionary(source.clusters, cfg.languages, cfg.convention))
     metrics: dict[str, float] = {}
     for split, utterances in splits.items():
         joined = join_split(utterances, cfg, split=split)
-        lines = [(sentence(pair.source, units), sentence(pair.target, units)) for pair in joined]
-        check_lengths(joined, lines, max_tokens=cfg.max_tokens)
+        lines = [
+            (sentence(pair.source, units, cfg.convention), sentence(pair.target, units, cfg.convention))
+            for pair in joined
+        ]
+        check_lengths(joined, lines, cfg)
         write_text(outputs / f"{split}.src", "".join(f"{line}\n" for line, _ in lines))
         write_text(outputs / f"{split}.tgt", "".join(f"{line}\n" for _, line in lines))
         write_text(outputs / f"{split}.ids", "".join(f"{pair.source.utt}\t{pair.target.utt}\n" for pair in joined))
         metrics[f"{split}_pairs"] = float(len(joined))
-        metrics[f"{split}_tokens_mean"] = sum(len(line.split()) + 1 for _, line in lines) / len(lines)
-    translation.binarise(outputs, dictionary=outputs / "dict.txt", bin_folder=outputs / "bin", workers=context.threads)
+        metrics[f"{split}_tokens_mean"] = sum(cfg.convention.tokens(line) for _, line in lines) / len(lines)
+    translation.binarise(
+        outputs,
+        dictionary=outputs / "dict.txt",
+        bin_folder=outputs / "bin",
+        workers=context.threads,
+        whole=cfg.convention.whole,
+    )
     write_json(outputs / "metrics.json", metrics)
     return metrics
 
@@ -122,11 +149,14 @@ def check_complete(splits: Mapping[str, Sequence[Utterance]], units: Mapping[str
 def join_split(utterances: Sequence[Utterance], cfg: BitextConfig, *, split: str) -> list[pairs.Pair]:
     """Pairs of every direction in turn: several a group for training, one reference a source for valid and test.
 
+    Directions that are not trained have pairs in valid and test only.
+
     Raises:
         ManifestError: a direction has no pair.
     """
     joined = []
-    for direction in pairs.directions(cfg.directions, cfg.languages):
+    wanted = cfg.trained_directions if split == "train" else pairs.directions(cfg.directions, cfg.languages)
+    for direction in wanted:
         found = (
             pairs.join(utterances, direction, per_group=cfg.pairs_per_group)
             if split == "train"
@@ -141,31 +171,31 @@ def join_split(utterances: Sequence[Utterance], cfg: BitextConfig, *, split: str
     return joined
 
 
-def sentence(utterance: Utterance, units: Mapping[str, Units]) -> str:
-    """One side of a pair: `<lang>` and the units without adjacent repeats."""
+def sentence(utterance: Utterance, units: Mapping[str, Units], convention: Convention) -> str:
+    """One side of a pair: the units without adjacent repeats, and the language."""
     distinct, _ = run_lengths(units[utterance.utt])
-    return " ".join([tag(utterance.lang), *map(str, distinct.tolist())])
+    return convention.sentence(utterance.lang, distinct)
 
 
-def check_lengths(joined: Sequence[pairs.Pair], lines: Sequence[tuple[str, str]], *, max_tokens: int) -> None:
-    """Make sure that no sentence is longer than `max_tokens`, its end mark included.
+def check_lengths(joined: Sequence[pairs.Pair], lines: Sequence[tuple[str, str]], cfg: BitextConfig) -> None:
+    """Make sure that no sentence is longer than `max_tokens`, its tag and marks included.
 
     Raises:
         UnitError: one is.
     """
     for pair, sides in zip(joined, lines, strict=True):
         for utterance, line in zip((pair.source, pair.target), sides, strict=True):
-            tokens = len(line.split()) + 1
-            if tokens > max_tokens:
+            tokens = cfg.convention.tokens(line)
+            if tokens > cfg.max_tokens:
                 raise UnitError(
-                    f"{utterance.utt}: expected at most {max_tokens} tokens (bitext.max_tokens), got {tokens}; raise "
-                    "it, or leave long recordings out in `manifest`"
+                    f"{utterance.utt}: expected at most {cfg.max_tokens} tokens (bitext.max_tokens), got {tokens}; "
+                    "raise it, or leave long recordings out in `manifest`"
                 )
 
 
-def dictionary(clusters: int, languages: Sequence[str]) -> str:
+def dictionary(clusters: int, languages: Sequence[str], convention: Convention) -> str:
     """`dict.txt` as fairseq's `--srcdict` reads it: unit ids in order, then the tags; each counts 1, unused."""
-    return "".join(f"{symbol} 1\n" for symbol in [*map(str, range(clusters)), *map(tag, languages)])
+    return "".join(f"{symbol} 1\n" for symbol in convention.symbols(clusters, languages))
 
 
 def _read_all_units(folder: Path, languages: Sequence[str]) -> tuple[UnitSource, dict[str, Units]]:

@@ -3,9 +3,11 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice, permutations
+from pathlib import Path
 
 from tongyeok.base.utterances import Utterance
 from tongyeok.errors import ManifestError
+from tongyeok.unit2unit.tags import language_of
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -28,12 +30,15 @@ class Pair:
     target: Utterance
 
 
-def directions(wanted: str | Sequence[str], languages: Sequence[str]) -> tuple[Direction, ...]:
-    """The directions to train, in order.
+def directions(
+    wanted: str | Sequence[str], languages: Sequence[str], *, field: str = "directions"
+) -> tuple[Direction, ...]:
+    """The wanted directions, in order.
 
     Args:
         wanted: `all` for every ordered pair of `languages`, or a list such as `["ko-en", "es-en"]`.
         languages: the languages that units exist for.
+        field: the parameter that is named in messages.
 
     Raises:
         ValueError: a direction is malformed, unknown, from a language into itself, or stands twice.
@@ -45,12 +50,31 @@ def directions(wanted: str | Sequence[str], languages: Sequence[str]) -> tuple[D
         source, _, target = text.partition("-")
         if source not in languages or target not in languages or source == target:
             raise ValueError(
-                f"directions: expected `source-target` of two languages among {', '.join(languages)}, got {text!r}"
+                f"{field}: expected `source-target` of two languages among {', '.join(languages)}, got {text!r}"
             )
         chosen.append(Direction(source=source, target=target))
     if not chosen or len(set(chosen)) != len(chosen):
-        raise ValueError(f"directions: expected `all` or a list of different directions, got {list(wanted)!r}")
+        raise ValueError(f"{field}: expected `all` or a list of different directions, got {list(wanted)!r}")
     return tuple(chosen)
+
+
+def direction_of(source: str, target: str) -> Direction:
+    """The direction of a pair of tagged sentences."""
+    return Direction(source=language_of(source), target=language_of(target))
+
+
+def directions_in(bitext: Path, split: str) -> set[Direction]:
+    """The directions that a split of a bitext folder has pairs of.
+
+    Raises:
+        ManifestError: the folder lacks the split.
+    """
+    paths = [bitext / f"{split}.{side}" for side in ("src", "tgt")]
+    for path in paths:
+        if not path.is_file():
+            raise ManifestError(f"{path}: no such file; run the stage `bitext` first")
+    with paths[0].open(encoding="utf-8") as sources, paths[1].open(encoding="utf-8") as targets:
+        return {direction_of(*lines) for lines in zip(sources, targets, strict=True)}
 
 
 def check_groups(splits: Mapping[str, Iterable[Utterance]]) -> None:

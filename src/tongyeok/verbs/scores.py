@@ -35,29 +35,31 @@ def main(args: argparse.Namespace) -> int:
     Raises:
         EvaluationError: there are no scores yet.
     """
-    from tongyeok.evaluation.published import GUESSED, read_scores  # noqa: PLC0415  keeps `--help` light
+    from tongyeok.evaluation.published import GUESSED, ZERO_SHOT, read_scores  # noqa: PLC0415  keeps `--help` light
 
     directions = read_scores(args.evaluate)
     if args.json:
         print(json.dumps({"directions": directions}, ensure_ascii=False, indent=2))
     else:
-        print(table(directions, caution=GUESSED))
+        print(table(directions, caution=GUESSED, zero_shot=ZERO_SHOT))
     return 0
 
 
-def table(directions: Mapping[str, Mapping[str, object]], *, caution: str) -> str:
+def table(directions: Mapping[str, Mapping[str, object]], *, caution: str, zero_shot: str) -> str:
     """The scores for a terminal of 100 columns; `of it` is ASR-BLEU in percent of the resynthesis ceiling.
 
     Figures by characters stand in a table of their own. A star marks directions that `caution` is about: those whose
-    recogniser does not understand the language.
+    recogniser does not understand the language; a ring those that `zero_shot` is about.
     """
-    names = {name: f"{name} *" if row.get("asr_understands") is False else name for name, row in directions.items()}
+    starred = {name for name, row in directions.items() if row.get("asr_understands") is False}
+    ringed = {name for name, row in directions.items() if row.get("zero_shot")}
+    names = {name: f"{name} {'*' * (name in starred)}{'°' * (name in ringed)}".rstrip() for name in directions}
     lines = _lines(COLUMNS, [_values(names[name], row) for name, row in directions.items()])
     heard = {name: row for name, row in directions.items() if row.get("cer") is not None}
     if heard:
         further = [[names[name], *(_number(row[key]) for key in FURTHER)] for name, row in heard.items()]
         lines += ["", *_lines([COLUMNS[0], *FURTHER.values()], further)]
-    notes = [f"* {caution}"] if any(row.get("asr_understands") is False for row in directions.values()) else []
+    notes = ([f"* {caution}"] if starred else []) + ([f"° {zero_shot}"] if ringed else [])
     how: dict[str, list[str]] = {}
     for name, row in directions.items():
         if row["asr"]:

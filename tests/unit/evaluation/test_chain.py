@@ -18,6 +18,7 @@ from tongyeok.evaluation.translate_test import TranslateTestConfig
 from tongyeok.speech2unit.codebook import FILE, Codebook
 from tongyeok.speech2unit.features import MfccExtractor
 from tongyeok.speech2unit.units import MARGIN, encode
+from tongyeok.unit2unit.tags import UTUT
 from unit.evaluation.world import Parrot, vocoder
 
 SEARCH = build(
@@ -93,6 +94,26 @@ def test_search_is_handed_on(models: Path) -> None:
     loaded.translate(TONE, source="en", target="ko", search=SEARCH)
     (call,) = loaded.translator.calls  # type: ignore[attr-defined]
     assert (call["tag"], call["beam"], call["longest_extra"]) == ("<ko>", 3, 5)
+
+
+def test_utut_tags_are_read_from_the_dictionary(models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A translator whose dictionary has UTUT's tags gets sentences and the target's tag written that way."""
+    symbols = UTUT.symbols(6, ["ko", "en"])
+    write_text(models / "translator" / "dict.txt", "".join(f"{symbol} 1\n" for symbol in symbols))
+    heard: list[str] = []
+
+    def listen(self: Parrot, sources: list[str], **how: object) -> list[np.ndarray]:
+        heard.extend(sources)
+        self.calls.append(how)
+        return [np.array([1, 2], dtype=np.int32)]
+
+    monkeypatch.setattr(Parrot, "translate", listen)
+    loaded = load(models)
+    made = loaded.translate(TONE, source="en", target="ko", search=SEARCH)
+    distinct, _ = run_lengths(made.source_units)
+    assert heard == [UTUT.sentence("en", distinct)]
+    assert [call["tag"] for call in loaded.translator.calls] == ["[ko]"]  # type: ignore[attr-defined]
+    assert loaded.languages == ("ko", "en")
 
 
 def test_unknown_languages_are_refused(models: Path) -> None:

@@ -168,6 +168,20 @@ def test_a_recogniser_that_is_asked_for_must_be_given(translated: Path, tmp_path
         run(translated, tmp_path / "out", asr={**ASR, "recognizer": ["ko"]})
 
 
+def test_an_untrained_direction_is_called_zero_shot(translated: Path, tmp_path: Path) -> None:
+    """A direction without a training pair is marked in scores and report, and no other is."""
+    for side, lang in (("src", "ko"), ("tgt", "en")):
+        (translated / "bitext" / f"train.{side}").write_text(f"<{lang}> 1 2\n")
+    run(translated, tmp_path / "out")
+    scores = json.loads((tmp_path / "out" / "scores.json").read_text())["directions"]
+    assert "zero_shot" not in scores["ko-en"]
+    assert scores["en-ko"]["zero_shot"] is True
+    for name, heading in (("report.md", "## en-ko (zero-shot)\n"), ("report.html", "<h2>en-ko (zero-shot)</h2>")):
+        page = (tmp_path / "out" / name).read_text()
+        assert heading in page
+        assert page.count("zero-shot: the translator was trained on no pair of this direction") == 1
+
+
 def test_every_utterance_is_in_the_table(translated: Path, tmp_path: Path) -> None:
     """One row per trial; an empty translation is heard as nothing, with all words wrong and no voice."""
     run(translated, tmp_path / "out")

@@ -14,6 +14,7 @@ from tongyeok.errors import ConfigError, EvaluationError, UnitError
 from tongyeok.evaluation import translate_test
 from tongyeok.evaluation.speech import read_speech
 from tongyeok.evaluation.translate_test import Inputs, TranslateTestConfig
+from tongyeok.unit2unit.tags import UTUT, tag_of, units_of
 from unit.evaluation.world import SOURCE, Parrot, vocoder
 
 VALUES = {
@@ -91,6 +92,29 @@ def test_another_dictionary_is_refused(tiny: Path, tmp_path: Path) -> None:
     (tiny / "translator" / "dict.txt").write_text("0 1\n")
     with pytest.raises(EvaluationError, match="the translator was trained on other units"):
         run(tiny, tmp_path / "out")
+
+
+def test_utut_tags_say_the_same(built: Path, tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With UTUT's tags in the bitext the target's tag is written that way, and units and figures are the same."""
+    bitext = tiny / "bitext"
+    for side in ("src", "tgt"):
+        lines = (bitext / f"test.{side}").read_text().splitlines()
+        whole = [UTUT.sentence(tag_of(line)[1:-1], units_of(line)) for line in lines]
+        (bitext / f"test.{side}").write_text("\n".join(whole) + "\n")
+    wanted: list[object] = []
+    backwards = Parrot.translate
+
+    def listen(self: Parrot, sources: list[str], **how: object) -> list[np.ndarray]:
+        wanted.append(how["tag"])
+        return backwards(self, sources, **how)
+
+    monkeypatch.setattr(Parrot, "translate", listen)
+    metrics = run(tiny, tmp_path / "utut", directions="all")
+    assert wanted == ["[en]", "[ko]"]
+    assert metrics == run(built, tmp_path / "prefix", directions="all")
+    for name in ("ko-en", "en-ko"):
+        ours, theirs = ((tmp_path / each / "units" / f"{name}.tsv").read_bytes() for each in ("utut", "prefix"))
+        assert ours == theirs
 
 
 def test_another_codebook_is_refused(tiny: Path, tmp_path: Path) -> None:

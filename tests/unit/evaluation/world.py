@@ -14,6 +14,7 @@ from tongyeok.base.units import UnitSource, run_lengths, write_units
 from tongyeok.base.utterances import Utterance, write_utterances
 from tongyeok.unit2speech.fourier import FourierConfig
 from tongyeok.unit2speech.synthesis import UnitVocoder, build_generator
+from tongyeok.unit2unit.tags import units_of
 
 SOURCE = UnitSource(codebook="c" * 64, checkpoint="", clusters=6)
 TEXTS = {
@@ -83,8 +84,9 @@ def _write_bitext(folder: Path, units: dict[str, dict[str, np.ndarray]]) -> None
                 distinct, _ = run_lengths(units[lang][utt])
                 sides[side].append(" ".join([f"<{lang}>", *map(str, distinct.tolist())]))
             sides["ids"].append("\t".join(ids))
-    for side, lines in sides.items():
-        write_text(folder / f"test.{side}", "\n".join(lines) + "\n")
+    for split in ("train", "test"):
+        for side, lines in sides.items():
+            write_text(folder / f"{split}.{side}", "\n".join(lines) + "\n")
     symbols = [*map(str, range(SOURCE.clusters)), "<ko>", "<en>"]
     write_text(folder / "dict.txt", "".join(f"{symbol} 1\n" for symbol in symbols))
 
@@ -110,4 +112,4 @@ class Parrot:
     def translate(self, sources: Sequence[str], **how: object) -> list[np.ndarray]:
         """The units of each source, backwards."""
         self.calls.append(how)
-        return [np.array(source.split()[:0:-1], dtype=np.int32) for source in sources]
+        return [units_of(source)[::-1] for source in sources]

@@ -1,5 +1,6 @@
 """The stage `bitext`."""
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -8,8 +9,10 @@ import pytest
 
 from tongyeok.base.units import read_units, run_lengths, write_units
 from tongyeok.base.utterances import read_utterances
-from tongyeok.errors import ManifestError, UnitError
+from tongyeok.config import build
+from tongyeok.errors import ConfigError, ManifestError, UnitError
 from tongyeok.unit2unit import bitext
+from tongyeok.unit2unit.tags import PREFIX, UTUT
 from unit.unit2unit import toy_units
 from unit.unit2unit.toy_units import CLUSTERS, SOURCE, Toy, config, run, utterance
 
@@ -43,8 +46,44 @@ def test_sentences_are_tagged_and_without_repeats(toy: Toy, tmp_path: Path) -> N
 
 
 def test_dictionary_is_units_in_order_then_tags() -> None:
-    """dict.txt has one line a unit, in the order of ids, then the tags in the order of the languages."""
-    assert bitext.dictionary(3, ["ko", "en"]) == "0 1\n1 1\n2 1\n<ko> 1\n<en> 1\n"
+    """dict.txt has one line a unit, in the order of ids, then the tags in the order of the languages; utut a mask."""
+    assert bitext.dictionary(3, ["ko", "en"], PREFIX) == "0 1\n1 1\n2 1\n<ko> 1\n<en> 1\n"
+    assert bitext.dictionary(2, ["ko", "en"], UTUT) == "0 1\n1 1\n[ko] 1\n[en] 1\n<mask> 1\n"
+
+
+def test_utut_sentences_hold_all_their_marks(toy: Toy, tmp_path: Path) -> None:
+    """With utut tags the same units stand between `<s>` and `</s>`, the tag behind them, on either side."""
+    prefix, utut = run(toy, tmp_path / "prefix"), run(toy, tmp_path / "utut", tags="utut")
+    for side in ("src", "tgt"):
+        ours = (tmp_path / "utut" / f"train.{side}").read_text().splitlines()
+        for line, other in zip(ours, (tmp_path / "prefix" / f"train.{side}").read_text().splitlines(), strict=True):
+            tag, units = other.split(" ", 1)
+            assert line == f"<s> {units} </s> [{tag[1:-1]}]"
+    assert utut["train_tokens_mean"] == prefix["train_tokens_mean"] + 1
+    assert (tmp_path / "utut" / "dict.txt").read_text().splitlines()[-2:] == ["[es] 1", "<mask> 1"]
+
+
+def test_an_unknown_convention_is_refused() -> None:
+    """Tags of another name are refused with the two that there are."""
+    values = dataclasses.asdict(config()) | {"tags": "mbart"}
+    with pytest.raises(ConfigError, match=r"field `tags`: Input should be 'prefix' or 'utut', got 'mbart'"):
+        build(bitext.BitextConfig, values, where="params.yaml: bitext")
+
+
+def test_a_direction_can_be_left_out_of_training(toy: Toy, tmp_path: Path) -> None:
+    """Directions that are not trained have no training pair; validation and test keep all of theirs."""
+    run(toy, tmp_path / "all")
+    metrics = run(toy, tmp_path / "some", train_directions=("ko-en", "en-ko", "en-es", "es-en"))
+    trained = {tuple(utt[:2] for utt in line.split("\t")) for line in _lines(tmp_path / "some" / "train.ids")}
+    assert trained == {("ko", "en"), ("en", "ko"), ("en", "es"), ("es", "en")}
+    assert metrics["train_pairs"] == 4 * toy_units.GROUPS["train"]
+    for split in ("valid", "test"):
+        for kind in ("ids", "src", "tgt"):
+            assert _lines(tmp_path / "some" / f"{split}.{kind}") == _lines(tmp_path / "all" / f"{split}.{kind}")
+
+
+def _lines(path: Path) -> list[str]:
+    return path.read_text().splitlines()
 
 
 def test_training_pairs_into_a_language_are_repeated(toy: Toy, tmp_path: Path) -> None:
@@ -126,6 +165,12 @@ def test_a_long_sentence_is_refused(toy: Toy, tmp_path: Path) -> None:
     [
         ({"languages": ("ko",)}, "languages: expected at least two"),
         ({"directions": ("ko-fr",)}, "directions: expected"),
+        ({"train_directions": ("ko-fr",)}, "train_directions: expected `source-target`"),
+        ({"train_directions": ()}, "train_directions: expected `all` or a list of different directions"),
+        (
+            {"directions": ("ko-en",), "train_directions": ("en-ko",)},
+            "train_directions: expected `all` or some of the directions ko-en, got en-ko; remove it, or add it",
+        ),
         ({"max_tokens": 2}, "max_tokens: expected at least 3"),
         ({"train_repeats": {"fr": 2}}, "train_repeats: expected languages"),
         ({"train_repeats": {"en": 0}}, "train_repeats: expected languages"),

@@ -1,5 +1,7 @@
 """Pairs of utterances."""
 
+from pathlib import Path
+
 import pytest
 
 from tongyeok.errors import ManifestError
@@ -33,6 +35,15 @@ def test_directions_differ_and_exist(wanted: list[str]) -> None:
     """An empty list and a direction that stands twice are refused."""
     with pytest.raises(ValueError, match="expected `all` or a list of different directions"):
         pairs.directions(wanted, ["ko", "en"])
+
+
+def test_directions_of_a_bitext_are_read_off_its_tags(tmp_path: Path) -> None:
+    """In either convention the tags of both sides tell a pair's direction; a split that is missing is named."""
+    (tmp_path / "train.src").write_text("<ko> 1 2\n<ko> 3\n<s> 4 </s> [es]\n")
+    (tmp_path / "train.tgt").write_text("<en> 1\n<en> 5 6\n<s> 7 </s> [ko]\n")
+    assert pairs.directions_in(tmp_path, "train") == {KO_EN, Direction(source="es", target="ko")}
+    with pytest.raises(ManifestError, match=r"valid\.src: no such file; run the stage `bitext` first"):
+        pairs.directions_in(tmp_path, "valid")
 
 
 def test_pairs_are_joined_by_group() -> None:

@@ -1,10 +1,12 @@
 """A translator small enough to train in a second."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from tongyeok.base.stage import Context, OnMetrics
-from tongyeok.engine.translation import Architecture, Optimisation
+from tongyeok.engine.translation import Architecture, Masking, Optimisation
 from tongyeok.unit2unit import translator
+from tongyeok.unit2unit.pretraining import Pretraining
 
 
 def architecture() -> dict[str, object]:
@@ -41,17 +43,31 @@ def optimisation() -> dict[str, object]:
     }
 
 
-def config(*, validate_every: int = 4, **changes: object) -> translator.TranslatorConfig:
-    """The section `translator`; `changes` go to its optimisation."""
-    return translator.TranslatorConfig(
-        architecture=Architecture(**architecture()),  # type: ignore[arg-type]
-        optimisation=Optimisation(**(optimisation() | changes)),  # type: ignore[arg-type]
-        report_every=2,
-        validate_every=validate_every,
-        checkpoint="last",
-        valid_sentences=6,
-        beam=2,
+def pretraining(masking: Masking, learns: str = "restoration", **changes: object) -> Pretraining:
+    """A masked pre-training; `changes` go to its optimisation."""
+    return Pretraining(
+        learns=learns,  # type: ignore[arg-type]
+        masking=masking,
+        optimisation=Optimisation(**(optimisation() | {"tokens_per_batch": 600} | changes)),  # type: ignore[arg-type]
     )
+
+
+def config(
+    *, validate_every: int = 4, parts: Mapping[str, object] | None = None, **changes: object
+) -> translator.TranslatorConfig:
+    """The section `translator`; `changes` go to its optimisation, `parts` in place of its other fields."""
+    fields: dict[str, object] = {
+        "architecture": Architecture(**architecture()),  # type: ignore[arg-type]
+        "optimisation": Optimisation(**(optimisation() | changes)),  # type: ignore[arg-type]
+        "pretraining": None,
+        "source_masking": None,
+        "report_every": 2,
+        "validate_every": validate_every,
+        "checkpoint": "last",
+        "valid_sentences": 6,
+        "beam": 2,
+    }
+    return translator.TranslatorConfig(**(fields | dict(parts or {})))  # type: ignore[arg-type]
 
 
 def run(

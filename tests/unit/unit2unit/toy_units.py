@@ -13,6 +13,7 @@ from tongyeok.base.utterances import Utterance, write_utterances
 from tongyeok.unit2unit import bitext
 
 CLUSTERS = 12
+WORDS, VOCABULARY = 5, CLUSTERS // 2  # of a sentence; each word is two units
 LANGUAGES = ("ko", "en", "es")
 GROUPS = {"train": 12, "valid": 3, "test": 3}
 SOURCE = UnitSource(codebook="c" * 64, checkpoint="", clusters=CLUSTERS)
@@ -41,7 +42,7 @@ def utterance(utt: str, group: str, lang: str, *, speaker: str = "a") -> Utteran
 
 def speak(group: int, language: str, *, seed: int = 0) -> np.ndarray:
     """Units of a group's sentence: the same words in each language, other units, each held for 1 to 3 frames."""
-    words = np.random.default_rng([seed, group]).integers(0, CLUSTERS // 2, 5)
+    words = np.random.default_rng([seed, group]).integers(0, VOCABULARY, WORDS)
     shift = LANGUAGES.index(language)
     distinct = [unit for word in words for unit in ((2 * word + shift) % CLUSTERS, (2 * word + shift + 3) % CLUSTERS)]
     durations = np.random.default_rng([seed, group, shift]).integers(1, 4, len(distinct))
@@ -82,11 +83,18 @@ def write_split(toy: Toy, split: str, rows: Sequence[Utterance]) -> None:
     write_manifest(toy.manifest, split, manifest)
 
 
+def build_bitext(root: Path, *, groups: Mapping[str, int] | None = None, **changes: object) -> Path:
+    """The stage's outputs on the toy corpus; `changes` go to its section."""
+    run(build(root, groups=groups), root / "bitext", **changes)
+    return root / "bitext"
+
+
 def config(**changes: object) -> bitext.BitextConfig:
     """The section `bitext` for the toy corpus."""
     values: dict[str, object] = {
         "languages": LANGUAGES,
         "directions": "all",
+        "train_directions": "all",
         "tags": "prefix",
         "max_tokens": 64,
         "train_repeats": {},

@@ -58,6 +58,7 @@ PARAMS: dict[str, Any] = {
         "warmup_updates": 0,
         "weight_decay": 0.0,
         "clip_norm": 1.0,
+        "adversarial": None,
         "mel_weight": 1.0,
         "magnitude_weight": 0.5,
         "duration_updates": 1000,
@@ -74,6 +75,7 @@ PARAMS: dict[str, Any] = {
         "asr": {
             "model": "whisper-base",
             "languages": ["en", "fr"],
+            "recognizer": [],
             "compute_type": "int8",
             "beam": 1,
             "window_s": 10.0,

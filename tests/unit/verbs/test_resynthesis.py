@@ -21,6 +21,7 @@ PARAMS = {
         "asr": {
             "model": "whisper-base",
             "languages": ["en", "fr"],
+            "recognizer": [],
             "compute_type": "int8",
             "beam": 1,
             "window_s": 10.0,

@@ -90,6 +90,16 @@ def test_older_scores_have_their_table(tmp_path: Path, capsys: pytest.CaptureFix
     assert "CER" not in capsys.readouterr().out
 
 
+def test_zero_shot_directions_have_a_ring(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A direction that was not trained is marked, and the mark explained below the table."""
+    unseen = {"en-ko": {**UNHEARD, "zero_shot": True}, "es-ko": {**GUESSED, "zero_shot": True}}
+    write_json(tmp_path / "scores.json", {"directions": {"ko-en": HEARD, **unseen}})
+    assert main(["scores", "--evaluate", str(tmp_path)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line[:9].rstrip() for line in lines[1:4]] == ["ko-en", "en-ko °", "es-ko *°"]
+    assert "° zero-shot: the translator was trained on no pair of this direction" in lines
+
+
 def test_no_scores_yet(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Before `evaluate` ran there is one clear error."""
     assert main(["scores", "--evaluate", str(tmp_path)]) == 2
