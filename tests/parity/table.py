@@ -21,7 +21,9 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         found = Path(folder, "found.xml")
         done = subprocess.run(
-            [sys.executable, "-m", "pytest", "-q", "-n0", f"--junitxml={found}", *tests], cwd=ROOT, check=False
+            [sys.executable, "-m", "pytest", "-q", "-n0", "-o", "junit_family=xunit1", f"--junitxml={found}", *tests],
+            cwd=ROOT,
+            check=False,
         )
         if done.returncode:
             return done.returncode
