@@ -20,6 +20,7 @@ from tongyeok.engine.counting import Step, count_step
 from tongyeok.engine.translation import Architecture
 from tongyeok_fairseq import translation_model
 from tongyeok_fairseq.hubert_model import TongyeokHubertConfig, TongyeokHubertModel
+from tongyeok_fairseq.recognizer_model import RecognizerEncoder, TongyeokRecognizerConfig
 from tongyeok_fairseq.translation_fast import Packing, UnitTransformer
 from tongyeok_fairseq.translation_loss import label_smoothed
 from tongyeok_fairseq.translation_train import LEAST_POSITIONS
@@ -59,6 +60,26 @@ def build_hubert(values: Mapping[str, Any], *, clusters: int) -> TongyeokHubertM
         warnings.filterwarnings("ignore", message=r"`torch\.nn\.utils\.weight_norm` is deprecated")
         model = TongyeokHubertModel(cfg, HubertPretrainingConfig(sample_rate=SAMPLE_RATE), [_dictionary(clusters)])
     return model.train()
+
+
+def recognizer(values: Mapping[str, Any], *, letters: int, products: Products, clips: int, samples: int) -> Step:
+    """A step of fine-tuning with a projection to `letters`, from fairseq's options; fake tensors draw no masks."""
+    pretrained = {**values["w2v_args"]["model"], "_name": "hubert", "label_rate": float(UNIT_RATE)}
+    pretrained.pop("products")
+    options = {**values, "w2v_args": {**values["w2v_args"], "model": pretrained}, "layerdrop": 0.0}
+    options.pop("_name")
+    with FakeTensorMode(allow_non_fake_inputs=True):
+        cfg = OmegaConf.merge(OmegaConf.structured(TongyeokRecognizerConfig), options)
+        encoder = RecognizerEncoder(cfg, letters).train()
+        source = torch.zeros(clips, samples)
+
+        def loss() -> Tensor:
+            with torch.autocast("cpu", torch.bfloat16, enabled=products == "bfloat16"):
+                x = TongyeokHubertModel.forward(encoder.w2v_model, source, mask=False, features_only=True)["x"]
+                scores = encoder.proj(encoder.final_dropout(x))
+            return functional.log_softmax(scores.float(), dim=-1).sum()
+
+        return count_step(loss, encoder)
 
 
 def translator(architecture: Architecture, *, symbols: int, products: Products, sentences: int, tokens: int) -> Step:

@@ -11,6 +11,7 @@ from architecture.closure import ROOT
 from parity.fairseq_scripts import script
 from parity.record import Record, compared
 from tongyeok import config
+from tongyeok.engine import recognizer
 from tongyeok.engine.hubert import HubertConfig, fairseq_config
 from tongyeok.verbs import params
 
@@ -60,6 +61,36 @@ def test_hubert_is_fairseqs_base(paper: dict[str, Any], record_property: Record,
         tool="`hubert_base_librispeech.yaml`",
         source=f"hubert.{iteration} of the paper profile",
         result=f"{len(compare)} values of the model equal; loss, optimiser, learning rate and audio per update too",
+    )
+
+
+def test_the_recogniser_is_fine_tuned_as_base_10h(paper: dict[str, Any], record_property: Record) -> None:
+    """Masks, dropouts, optimiser, schedule and audio per update are those of `base_10h.yaml`."""
+    path = script("hubert", "config", "finetune", "base_10h.yaml")
+    stock = yaml.safe_load(path.read_text(encoding="utf-8"))
+    hubert = fairseq_config(
+        config.build(HubertConfig, paper["hubert"]["3"], where="hubert.3"), data=Path(), labels=Path(), label_rate=50
+    )["model"]
+    cfg = config.build(recognizer.RecognizerConfig, paper["recognizer"], where="recognizer")
+    ours = recognizer.fairseq_config(
+        cfg, hubert=Path(), pretrained={"model": hubert, "task": {"normalize": False}}, data=Path()
+    )
+    names = ours["model"].keys() & stock["model"].keys() - {"_name", "w2v_path"}
+    assert {name: ours["model"][name] for name in names} == {name: stock["model"][name] for name in names}
+    assert ours["optimization"]["lr"] == [float(each) for each in stock["optimization"]["lr"]]
+    assert ours["optimization"]["max_update"] == stock["optimization"]["max_update"]
+    assert ours["optimization"]["sentence_avg"] == stock["optimization"]["sentence_avg"]
+    assert ours["criterion"]["zero_infinity"] == stock["criterion"]["zero_infinity"]
+    assert ours["optimizer"]["adam_eps"] == float(stock["optimizer"]["adam_eps"])
+    assert ours["lr_scheduler"]["warmup_steps"] == stock["lr_scheduler"]["warmup_steps"]
+    assert ours["lr_scheduler"]["hold_steps"] == stock["lr_scheduler"]["hold_steps"]
+    samples = stock["dataset"]["max_tokens"] * stock["distributed_training"]["nprocs_per_node"]
+    assert ours["dataset"]["max_tokens"] * cfg.batches_per_update == samples
+    compared(
+        record_property,
+        tool="`base_10h.yaml`",
+        source="recognizer of the paper profile",
+        result=f"{len(names)} values of the model equal; loss, optimiser, warm-up and audio per update too",
     )
 
 

@@ -1,5 +1,6 @@
 """The dry run builds fairseq's models at their published sizes, and counts on empty tensors what real ones do."""
 
+import dataclasses
 import importlib
 import warnings
 from argparse import Namespace
@@ -19,8 +20,15 @@ from tongyeok import config
 from tongyeok.base.products import Products
 from tongyeok.engine import counting
 from tongyeok.engine.hubert import HubertConfig, fairseq_config
-from tongyeok.engine.sizes import hubert_step, translator_step
+from tongyeok.engine.sizes import hubert_step, recognizer_step, translator_step
+from tongyeok.engine.recognizer import RecognizerConfig
 from tongyeok.engine.translation import Architecture
+from tongyeok.planning.vocoder import vocoder_step
+from tongyeok.unit2speech.discriminators import build_discriminators
+from tongyeok.unit2speech.hifigan import HifiganConfig
+from tongyeok.unit2speech.reference_config import reference_of
+from tongyeok.unit2speech.synthesis import build_generator
+from tongyeok.unit2speech.vocoder import VocoderConfig
 from tongyeok.verbs import params
 
 
@@ -38,8 +46,8 @@ def _count(model: torch.nn.Module) -> int:
     return sum(parameter.numel() for parameter in model.parameters())
 
 
-def test_hubert_base_has_the_published_size(paper: dict[str, Any], record_property: Record) -> None:
-    """The paper profile's model has exactly the parameters of stock fairseq's `hubert_base_librispeech`: 95 M."""
+def _stock_hubert() -> torch.nn.Module:
+    """Stock fairseq's model of `hubert_base_librispeech.yaml`, with heads for 500 labels."""
     from omegaconf import OmegaConf
 
     text = script("hubert", "config", "pretrain", "hubert_base_librispeech.yaml").read_text(encoding="utf-8")
@@ -51,7 +59,13 @@ def test_hubert_base_has_the_published_size(paper: dict[str, Any], record_proper
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=r"`torch\.nn\.utils\.weight_norm` is deprecated")
         cfg = OmegaConf.merge(OmegaConf.structured(module.HubertConfig), values)
-        stock = _count(module.HubertModel(cfg, task, [dictionary]))
+        model: torch.nn.Module = module.HubertModel(cfg, task, [dictionary])
+        return model
+
+
+def test_hubert_base_has_the_published_size(paper: dict[str, Any], record_property: Record) -> None:
+    """The paper profile's model has exactly the parameters of stock fairseq's `hubert_base_librispeech`: 95 M."""
+    stock = _count(_stock_hubert())
     step = hubert_step(config.build(HubertConfig, paper["hubert"]["2"], where="hubert.2"), clusters=500)
     compared(
         record_property,
@@ -84,6 +98,48 @@ def test_the_transformer_has_fairseqs_count(paper: dict[str, Any], record_proper
         result=f"{step.parameters:,} parameters, stock {stock:,}",
     )
     assert step.parameters == stock
+
+
+def test_the_recogniser_is_hubert_with_letters_for_labels(paper: dict[str, Any], record_property: Record) -> None:
+    """Fine-tuning has the parameters of stock HuBERT base without its heads, and a projection to letters."""
+    stock, letters = _stock_hubert(), 100
+    heads = stock.label_embs_concat.numel() + _count(stock.final_proj)
+    cfg = config.build(RecognizerConfig, paper["recognizer"], where="recognizer")
+    hubert = config.build(HubertConfig, paper["hubert"]["3"], where="hubert.3")
+    step = recognizer_step(cfg, pretrained=hubert, letters=letters)
+    expected = _count(stock) - heads + letters * (768 + 1)
+    compared(
+        record_property,
+        tool="fairseq's `HubertModel` without its heads, and a projection to 100 letters",
+        source="`plan`: the paper profile's recognizer",
+        result=f"{step.parameters:,} parameters, stock {expected:,}",
+    )
+    assert step.parameters == expected
+
+
+def test_the_vocoder_is_counted_with_its_discriminators(paper: dict[str, Any], record_property: Record) -> None:
+    """The generator's shared part has fairseq's parameters; discriminators and what they keep come on top."""
+    cfg = config.build(VocoderConfig, paper["vocoder"], where="vocoder")
+    step = vocoder_step(cfg, clusters=1000, languages=3)
+    generator = build_generator(cfg.generator, clusters=1000, languages=3, seed=1)
+    discriminators = build_discriminators(shrink=1, seed=1)
+    importlib.import_module("tongyeok_fairseq")
+    module = importlib.import_module("fairseq.models.text_to_speech.codehifigan")
+    assert isinstance(cfg.generator, HifiganConfig)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=r"`torch\.nn\.utils\.weight_norm` is deprecated")
+        stock = _count(module.CodeGenerator(reference_of(cfg.generator, clusters=1000)))
+    languages = sum(each.numel() for name, each in generator.named_parameters() if "language" in name)
+    compared(
+        record_property,
+        tool="fairseq's `CodeGenerator` of AV2AV's JSON",
+        source="`plan`: the paper profile's generator, 1,000 units, vectors of languages left out",
+        result=f"{_count(generator) - languages:,} parameters, stock {stock:,}",
+    )
+    assert _count(generator) - languages == stock
+    assert step.parameters == _count(generator) + _count(discriminators)
+    alone = dataclasses.replace(cfg, adversarial=None)
+    assert step.kept_bytes > 2 * vocoder_step(alone, clusters=1000, languages=3).kept_bytes
 
 
 SMALL = {

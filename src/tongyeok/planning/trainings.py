@@ -6,7 +6,8 @@ from typing import Any
 from tongyeok import config
 from tongyeok.base.audio import UNIT_RATE
 from tongyeok.engine.hubert import HubertConfig
-from tongyeok.engine.sizes import hubert_step, translator_step
+from tongyeok.engine.recognizer import RecognizerConfig
+from tongyeok.engine.sizes import hubert_step, recognizer_step, translator_step
 from tongyeok.errors import ConfigError
 from tongyeok.planning.cost import Training
 from tongyeok.planning.vocoder import vocoder_step
@@ -16,7 +17,8 @@ from tongyeok.unit2unit.bitext import BitextConfig, dictionary
 from tongyeok.unit2unit.tags import CONVENTIONS
 from tongyeok.unit2unit.translator import TranslatorConfig
 
-SECTIONS = ("kmeans", "hubert", "bitext", "translator", "vocoder")
+SECTIONS = ("kmeans", "hubert", "bitext", "translator", "vocoder", "recognizer")
+LETTERS = 100  # assumed: 67 jamo, 26 Latin letters and a few marks; each adds no more than the width to the parameters
 
 
 def plan(params: Mapping[str, Any], *, sentence_tokens: int) -> list[Training]:
@@ -32,19 +34,21 @@ def plan(params: Mapping[str, Any], *, sentence_tokens: int) -> list[Training]:
     if missing := [name for name in SECTIONS if name not in params]:
         raise ConfigError(f"sections missing: {', '.join(missing)}; compose a complete file with `tongyeok params`")
     codebooks = {i: config.build(KmeansConfig, values, where=f"kmeans.{i}") for i, values in params["kmeans"].items()}
-    trainings = []
-    for i, values in params["hubert"].items():
-        hubert = config.build(HubertConfig, values, where=f"hubert.{i}")
-        trainings.append(_hubert(hubert, clusters=codebooks[str(hubert.previous)].clusters, name=f"hubert@{i}"))
+    huberts = {i: config.build(HubertConfig, values, where=f"hubert.{i}") for i, values in params["hubert"].items()}
     bitext = config.build(BitextConfig, params["bitext"], where="bitext")
     translator = config.build(TranslatorConfig, params["translator"], where="translator")
     vocoder = config.build(VocoderConfig, params["vocoder"], where="vocoder")
+    recognizer = config.build(RecognizerConfig, params["recognizer"], where="recognizer")
     clusters = codebooks[max(codebooks, key=int)].clusters
     symbols = len(dictionary(clusters, bitext.languages, CONVENTIONS[bitext.tags]).splitlines())
     return [
-        *trainings,
+        *(
+            _hubert(each, clusters=codebooks[str(each.previous)].clusters, name=f"hubert@{i}")
+            for i, each in huberts.items()
+        ),
         _translator(translator, symbols=symbols, sentence_tokens=sentence_tokens),
         _vocoder(vocoder, clusters=clusters, languages=len(bitext.languages)),
+        _recognizer(recognizer, pretrained=huberts[max(huberts, key=int)]),
     ]
 
 
@@ -91,4 +95,18 @@ def _vocoder(cfg: VocoderConfig, *, clusters: int, languages: int) -> Training:
         products=cfg.products,
         kept_bytes=step.kept_bytes,
         flops=step.flops,
+    )
+
+
+def _recognizer(cfg: RecognizerConfig, *, pretrained: HubertConfig) -> Training:
+    step = recognizer_step(cfg, pretrained=pretrained, letters=LETTERS)
+    return Training(
+        name="recognizer",
+        parameters=step.parameters,
+        updates=cfg.updates,
+        amount=cfg.batches_per_update * cfg.batch_audio_s,
+        unit="s of audio",
+        products=cfg.products,
+        kept_bytes=step.kept_bytes,
+        flops=cfg.batches_per_update * step.flops,
     )

@@ -20,7 +20,7 @@ def figures(capsys: pytest.CaptureFixture[str], *words: str) -> dict[str, dict[s
 def test_the_paper_profile_is_planned_at_true_size(capsys: pytest.CaptureFixture[str]) -> None:
     """Three HuBERT base, 95 M each; 46.7 minutes of audio and 48,000 tokens an update, as the papers have them."""
     found = figures(capsys, *CONF)
-    assert list(found) == ["hubert@1", "hubert@2", "hubert@3", "translator", "vocoder"]
+    assert list(found) == ["hubert@1", "hubert@2", "hubert@3", "translator", "vocoder", "recognizer"]
     for number in (1, 2, 3):
         assert found[f"hubert@{number}"]["parameters"] == pytest.approx(95e6, rel=0.01)
         assert found[f"hubert@{number}"]["amount_per_update"] == pytest.approx(46.7 * 60, rel=0.01)
@@ -53,7 +53,7 @@ def test_the_table_names_gpu_and_assumptions(capsys: pytest.CaptureFixture[str])
     assert main(["plan", "--params", str(ROOT / "params.yaml"), "--gpu-tflops", "100"]) == 0
     head, *rows, blank, memory, hours = capsys.readouterr().out.splitlines()
     assert head.split()[:2] == ["training", "parameters"]
-    assert [row.split()[0] for row in rows] == ["hubert@1", "translator", "vocoder"]
+    assert [row.split()[0] for row in rows] == ["hubert@1", "translator", "vocoder", "recognizer"]
     assert not blank
     assert memory.startswith("GiB: weights, gradients, Adam's averages")
     assert hours.startswith("hours: one GPU of 100 (float32: 19.5) TFLOP/s used to 30 % (assumed)")
@@ -67,4 +67,4 @@ def test_what_cannot_be_planned_is_refused(tmp_path: Path, capsys: pytest.Captur
     assert "run `tongyeok params`" in capsys.readouterr().err
     (tmp_path / "few.yaml").write_text("kmeans: {}\n")
     assert main(["plan", "--params", str(tmp_path / "few.yaml")]) == 2
-    assert "sections missing: hubert, bitext, translator, vocoder" in capsys.readouterr().err
+    assert "sections missing: hubert, bitext, translator, vocoder, recognizer" in capsys.readouterr().err
