@@ -20,8 +20,8 @@ from tongyeok import config
 from tongyeok.base.products import Products
 from tongyeok.engine import counting
 from tongyeok.engine.hubert import HubertConfig, fairseq_config
-from tongyeok.engine.sizes import hubert_step, recognizer_step, translator_step
 from tongyeok.engine.recognizer import RecognizerConfig
+from tongyeok.engine.sizes import hubert_step, recognizer_step, translator_step
 from tongyeok.engine.translation import Architecture
 from tongyeok.planning.vocoder import vocoder_step
 from tongyeok.unit2speech.discriminators import build_discriminators

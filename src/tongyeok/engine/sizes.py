@@ -7,8 +7,8 @@ from typing import Any
 
 from tongyeok.base.audio import SAMPLE_RATE, UNIT_RATE
 from tongyeok.base.products import Products
-from tongyeok.engine.counting import Step
 from tongyeok.engine import hubert, recognizer
+from tongyeok.engine.counting import Step
 from tongyeok.engine.hubert import HubertConfig
 from tongyeok.engine.recognizer import RecognizerConfig
 from tongyeok.engine.translation import Architecture
