@@ -7,8 +7,8 @@ kernels, the CUDA context, fragmentation, and with several devices the copies of
 tenth to a fifth of the memory free.
 
 Hours: counted operations of all updates, over the peak rate of a device and the share of it that a training is assumed
-to reach. Norms, softmax and losses are not counted, data loading is taken to keep up, padding counts as speech, no layer is
-dropped, and the recogniser learns whole from its first update on. Rates of float32 are without TensorFloat-32.
+to reach. Norms, softmax and losses are not counted, data loading is taken to keep up, padding counts as speech, no
+layer is dropped, and the recogniser learns whole from its first update on. Rates of float32 are without TensorFloat-32.
 """
 
 from dataclasses import dataclass
