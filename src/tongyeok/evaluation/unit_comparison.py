@@ -137,21 +137,21 @@ def _cells(row: Row) -> list[str]:
 
 def draw(path: Path, rows: Sequence[Row]) -> None:
     """Draw word errors and agreement with phones over HuBERT's updates; MFCC's are horizontal lines."""
-    figure = Figure(figsize=(9, 3.8), layout="constrained")
-    errors, phones = figure.subplots(1, 2)
+    figure = Figure(figsize=(11, 3.6), layout="constrained")
+    errors, purity, pnmi = figure.subplots(1, 3)
     for place, lang in enumerate(dict.fromkeys(row.lang for row in rows)):
         colour = f"C{place}"
         own = [row for row in rows if row.lang == lang]
-        _over_updates(errors, own, [row.speech.wer_resynthesised for row in own], label=lang, colour=colour)
+        _over_updates(errors, own, [row.speech.wer_resynthesised for row in own], lang=lang, colour=colour)
         errors.axhline(own[0].speech.wer_original.value, color=colour, linestyle=":", label=f"{lang}, original")
-        for name, marker in (("phone_purity", "o"), ("pnmi", "s")):
+        for axes, name in ((purity, "phone_purity"), (pnmi, "pnmi")):
             shares = [getattr(row.units, name) for row in own]
             if None not in shares:
                 points = [Score(value=share, low=share, high=share) for share in shares]
-                _over_updates(phones, own, points, label=f"{lang}, {name}", colour=colour, marker=marker)
-    errors.set(title="Resynthesised speech", xlabel="updates of HuBERT", ylabel="WER %, 95 % interval")
-    phones.set(title="Agreement with phones", xlabel="updates of HuBERT", ylabel="share")
-    for axes in (errors, phones):
+                _over_updates(axes, own, points, lang=lang, colour=colour)
+    for axes, title in ((errors, "WER of resynthesis, %"), (purity, "phone purity"), (pnmi, "PNMI")):
+        axes.set(title=title, xlabel="updates of HuBERT")
+        axes.set_xlim(left=0)
         axes.spines[["top", "right"]].set_visible(False)
         if axes.get_legend_handles_labels()[0]:
             axes.legend(frameon=False, fontsize=8)
@@ -159,15 +159,14 @@ def draw(path: Path, rows: Sequence[Row]) -> None:
     figure.savefig(path, dpi=120, metadata={"Software": None})
 
 
-def _over_updates(
-    axes: Axes, rows: Sequence[Row], scores: Sequence[Score], *, label: str, colour: str, marker: str = "o"
-) -> None:
+def _over_updates(axes: Axes, rows: Sequence[Row], scores: Sequence[Score], *, lang: str, colour: str) -> None:
     """Draw HuBERT's scores with their intervals over its updates, and a line at MFCC's, which come first."""
-    axes.axhline(scores[0].value, color=colour, linestyle="--", label=f"{label}, MFCC")
+    axes.axhline(scores[0].value, color=colour, linestyle="--", label=f"{lang}, MFCC")
+    axes.axhspan(scores[0].low, scores[0].high, color=colour, alpha=0.1, linewidth=0)
     points = sorted(
         (row.contender.updates or 0, point.value, max(0.0, point.value - point.low), max(0.0, point.high - point.value))
         for row, point in zip(rows[1:], scores[1:], strict=True)
     )
     if points:
         updates, values, below, above = zip(*points, strict=True)
-        axes.errorbar(updates, values, [below, above], color=colour, marker=marker, capsize=3, label=f"{label}, HuBERT")
+        axes.errorbar(updates, values, [below, above], color=colour, marker="o", capsize=3, label=f"{lang}, HuBERT")

@@ -20,6 +20,7 @@ from tongyeok.errors import CheckpointError, EvaluationError
 from tongyeok.evaluation import resynthesis
 from tongyeok.evaluation.asr import Whisper
 from tongyeok.evaluation.evaluate import EvaluateConfig
+from tongyeok.evaluation.metrics import Score
 from tongyeok.evaluation.resynthesis_page import read_heard, write_page
 from tongyeok.evaluation.resynthesis_scores import SCORES, Heard, LanguageScores, public, score
 from tongyeok.evaluation.unit_comparison import Contender, Row, UnitFigures, less, unit_figures
@@ -147,13 +148,9 @@ class Study:
         """Figures of the contender's units by language; codebook and units are made where they are missing."""
         folder = self.outputs / contender.name
         item = f"kmeans.{self.sections['flow']['last']}"
-        model, settings = (
-            {},
-            [f"{item}.source=manifest", f"{item}.layer=null", f"{item}.smoothing={contender.smoothing}"],
-        )
-        if contender.hubert is not None:
-            model, settings = {"hubert": contender.hubert}, []
-        self._make("kmeans", folder, {"manifest": self.manifest, **model}, settings)
+        model = {} if contender.hubert is None else {"hubert": contender.hubert}
+        own = [f"{item}.source=manifest", f"{item}.layer=null", f"{item}.smoothing={contender.smoothing}"]
+        self._make("kmeans", folder, {"manifest": self.manifest, **model}, [] if model else own)
         inputs = {"corpus": self.corpus, "manifest": self.manifest, "kmeans": folder / "kmeans", **model}
         self._make("units", folder, inputs)
         phones = self.corpus / PHONES
@@ -205,6 +202,7 @@ class Study:
         for each in (baseline, contender):
             self.speak(each)
         ours, theirs = (read_heard(self.outputs / each.name / PAGE) for each in (contender, baseline))
+        against = {} if contender == baseline else self._less(ours, theirs)
         return [
             Row(
                 contender=contender,
@@ -212,20 +210,10 @@ class Study:
                 units=units[lang],
                 mel_error=_read(self.outputs / contender.name / "vocoder" / "metrics.json")["mel_error"],
                 speech=speech,
-                less_mfcc=None
-                if contender == baseline
-                else less(
-                    [row for row in ours if row.lang == lang],
-                    [row for row in theirs if row.lang == lang],
-                    resamples=self.evaluate.resamples,
-                    seed=self.evaluate.seed,
-                ),
+                less_mfcc=against.get(lang),
             )
             for lang, speech in self._score(ours).items()
         ]
-
-    def _score(self, heard: Sequence[Heard]) -> dict[str, LanguageScores]:
-        return score(heard, resamples=self.evaluate.resamples, seed=self.evaluate.seed)
 
     def method(self, candidates: Sequence[Contender], baseline: Contender) -> list[str]:
         """What was compared and how, line by line."""
@@ -250,6 +238,20 @@ class Study:
             "HuBERT's training comes on top of all that MFCC needs. Its minutes are those of its last process here.",
             f"Heard by {heard['asr']}.",
         ]
+
+    def _less(self, ours: Sequence[Heard], theirs: Sequence[Heard]) -> dict[str, Score]:
+        return {
+            lang: less(
+                [row for row in ours if row.lang == lang],
+                [row for row in theirs if row.lang == lang],
+                resamples=self.evaluate.resamples,
+                seed=self.evaluate.seed,
+            )
+            for lang in self.utterances
+        }
+
+    def _score(self, heard: Sequence[Heard]) -> dict[str, LanguageScores]:
+        return score(heard, resamples=self.evaluate.resamples, seed=self.evaluate.seed)
 
     def _make(self, name: str, folder: Path, inputs: Mapping[str, Path], settings: Sequence[str] = ()) -> None:
         if not (folder / name).is_dir():
