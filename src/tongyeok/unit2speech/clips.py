@@ -12,7 +12,7 @@ from torch import Tensor
 
 from tongyeok.base.audio import UNIT_HOP, Samples, read_location
 from tongyeok.base.manifests import Manifest
-from tongyeok.base.units import Units, UnitSource, read_units, run_lengths, same_source
+from tongyeok.base.units import Units, run_lengths
 from tongyeok.errors import ManifestError, TrainingError, UnitError
 
 CACHE_BYTES = 1 << 30  # of decoded 16-bit audio: about 9 hours
@@ -47,17 +47,6 @@ class DurationBatch:
     durations: Int[Tensor, "batch codes"]
     language: Int[Tensor, " batch"]
     real: Bool[Tensor, "batch codes"]
-
-
-def read_all_units(folder: Path, languages: Sequence[str]) -> tuple[UnitSource, dict[str, Units]]:
-    """Unit sequences of every utterance in `languages`, and the codebook that they share.
-
-    Raises:
-        UnitError: a language has no unit file, or files come from different codebooks.
-    """
-    tables = {language: read_units(folder / f"{language}.tsv") for language in languages}
-    source = same_source({language: source for language, (source, _) in tables.items()})
-    return source, {utt: units for _, table in tables.values() for utt, units in table.items()}
 
 
 def make_clips(

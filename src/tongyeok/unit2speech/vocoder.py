@@ -24,6 +24,7 @@ from tongyeok.base.files import write_json, write_text
 from tongyeok.base.manifests import Manifest, read_manifest
 from tongyeok.base.products import Products, autocast
 from tongyeok.base.stage import Context
+from tongyeok.base.units import read_languages
 from tongyeok.base.utterances import read_utterances
 from tongyeok.errors import ManifestError
 from tongyeok.unit2speech.adversarial import AdversarialConfig, Contest
@@ -35,7 +36,6 @@ from tongyeok.unit2speech.clips import (
     Segments,
     draw_durations,
     make_clips,
-    read_all_units,
     spread,
 )
 from tongyeok.unit2speech.durations import duration_loss
@@ -115,7 +115,7 @@ def run(cfg: VocoderConfig, *, inputs: Inputs, outputs: Path, context: Context) 
     language_of = {utterance.utt: utterance.lang for utterance in read_utterances(inputs.corpus)}
     manifests = {split: read_manifest(inputs.manifest, split) for split in ("train", "valid")}
     languages = languages_of(manifests, language_of)
-    source, units = read_all_units(inputs.units, languages)
+    source, units = read_languages(inputs.units, languages)
     train, valid = (
         make_clips(manifest, units=units, language_of=language_of, languages=languages)
         for manifest in manifests.values()

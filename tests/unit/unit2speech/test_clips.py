@@ -7,7 +7,6 @@ import pytest
 
 from tongyeok.base.audio import PackWriter
 from tongyeok.base.manifests import Manifest
-from tongyeok.base.units import UnitSource, write_units
 from tongyeok.errors import ManifestError, TrainingError, UnitError
 from tongyeok.unit2speech.clips import (
     Clip,
@@ -17,7 +16,6 @@ from tongyeok.unit2speech.clips import (
     draw_durations,
     duration_batch,
     make_clips,
-    read_all_units,
     spread,
 )
 
@@ -65,15 +63,6 @@ def test_missing_units_and_utterances_are_named() -> None:
         make_clips(manifest("u", 3200), units={}, language_of={"u": "en"}, languages=("en",))
     with pytest.raises(ManifestError, match="u: in the manifest but not in the corpus"):
         make_clips(manifest("u", 3200), units={}, language_of={}, languages=("en",))
-
-
-def test_codebooks_are_not_mixed(tmp_path: Path) -> None:
-    """Unit files of different codebooks are refused."""
-    for language, codebook in (("en", "a"), ("ko", "b")):
-        source = UnitSource(codebook=codebook, checkpoint="", clusters=10)
-        write_units(tmp_path / f"{language}.tsv", source, {f"u-{language}": np.zeros(3, np.int32)})
-    with pytest.raises(UnitError, match="units of different origin"):
-        read_all_units(tmp_path, ("en", "ko"))
 
 
 def test_segments_hold_their_own_audio(clips: list[Clip], tmp_path: Path) -> None:
