@@ -8,7 +8,7 @@ from typing import Literal
 from tongyeok.base.files import write_json, write_text
 from tongyeok.base.manifests import SPLITS, read_manifest
 from tongyeok.base.stage import Context
-from tongyeok.base.units import Units, UnitSource, read_units, run_lengths, same_source
+from tongyeok.base.units import Units, read_languages, run_lengths
 from tongyeok.base.utterances import TABLE, Utterance, read_utterances
 from tongyeok.config import section
 from tongyeok.engine import translation
@@ -85,7 +85,7 @@ def run(cfg: BitextConfig, *, inputs: Inputs, outputs: Path, context: Context) -
         for split in SPLITS
     }
     pairs.check_groups(splits)
-    source, units = _read_all_units(inputs.units, cfg.languages)
+    source, units = read_languages(inputs.units, cfg.languages)
     check_complete(splits, units)
 
     write_text(outputs / "dict.txt", dictionary(source.clusters, cfg.languages, cfg.convention))
@@ -196,13 +196,3 @@ def check_lengths(joined: Sequence[pairs.Pair], lines: Sequence[tuple[str, str]]
 def dictionary(clusters: int, languages: Sequence[str], convention: Convention) -> str:
     """`dict.txt` as fairseq's `--srcdict` reads it: unit ids in order, then the tags; each counts 1, unused."""
     return "".join(f"{symbol} 1\n" for symbol in convention.symbols(clusters, languages))
-
-
-def _read_all_units(folder: Path, languages: Sequence[str]) -> tuple[UnitSource, dict[str, Units]]:
-    sources: dict[str, UnitSource] = {}
-    units: dict[str, Units] = {}
-    for language in languages:
-        name = f"{language}.tsv"
-        sources[name], found = read_units(folder / name)
-        units.update(found)
-    return same_source(sources), units
