@@ -8,13 +8,13 @@ from tongyeok.base.audio import UNIT_RATE
 from tongyeok.engine.hubert import HubertConfig
 from tongyeok.engine.recognizer import RecognizerConfig
 from tongyeok.engine.sizes import hubert_step, recognizer_step, translator_step
+from tongyeok.engine.translation import Architecture, Optimisation
 from tongyeok.errors import ConfigError
 from tongyeok.planning.cost import Training
 from tongyeok.planning.vocoder import vocoder_step
 from tongyeok.speech2unit.kmeans import KmeansConfig
 from tongyeok.unit2speech.vocoder import VocoderConfig
 from tongyeok.unit2unit.bitext import BitextConfig, dictionary
-from tongyeok.unit2unit.tags import CONVENTIONS
 from tongyeok.unit2unit.translator import TranslatorConfig
 
 SECTIONS = ("kmeans", "hubert", "bitext", "translator", "vocoder", "recognizer")
@@ -40,13 +40,19 @@ def plan(params: Mapping[str, Any], *, sentence_tokens: int) -> list[Training]:
     vocoder = config.build(VocoderConfig, params["vocoder"], where="vocoder")
     recognizer = config.build(RecognizerConfig, params["recognizer"], where="recognizer")
     clusters = codebooks[max(codebooks, key=int)].clusters
-    symbols = len(dictionary(clusters, bitext.languages, CONVENTIONS[bitext.tags]).splitlines())
+    symbols = len(dictionary(clusters, bitext.languages, bitext.convention).splitlines())
+    phases = {"translator": translator.optimisation}
+    if translator.pretraining:
+        phases = {"pretraining": translator.pretraining.optimisation, **phases}
     return [
         *(
             _hubert(each, clusters=codebooks[str(each.previous)].clusters, name=f"hubert@{i}")
             for i, each in huberts.items()
         ),
-        _translator(translator, symbols=symbols, sentence_tokens=sentence_tokens),
+        *(
+            _translator(translator.architecture, phase, name=name, symbols=symbols, sentence_tokens=sentence_tokens)
+            for name, phase in phases.items()
+        ),
         _vocoder(vocoder, clusters=clusters, languages=len(bitext.languages)),
         _recognizer(recognizer, pretrained=huberts[max(huberts, key=int)]),
     ]
@@ -66,14 +72,15 @@ def _hubert(cfg: HubertConfig, *, clusters: int, name: str) -> Training:
     )
 
 
-def _translator(cfg: TranslatorConfig, *, symbols: int, sentence_tokens: int) -> Training:
-    optimisation = cfg.optimisation
+def _translator(
+    architecture: Architecture, optimisation: Optimisation, *, name: str, symbols: int, sentence_tokens: int
+) -> Training:
     sentences = max(1, optimisation.tokens_per_batch // sentence_tokens)
     step = translator_step(
-        cfg.architecture, symbols=symbols, products=optimisation.products, sentences=sentences, tokens=sentence_tokens
+        architecture, symbols=symbols, products=optimisation.products, sentences=sentences, tokens=sentence_tokens
     )
     return Training(
-        name="translator",
+        name=name,
         parameters=step.parameters,
         updates=optimisation.updates,
         amount=float(optimisation.batches_per_update * sentences * sentence_tokens),

@@ -7,6 +7,7 @@ import pytest
 
 from architecture.closure import ROOT
 from tongyeok.__main__ import main
+from tongyeok.config import read_params
 
 CONF = ["--conf", str(ROOT / "conf")]
 
@@ -31,6 +32,28 @@ def test_the_paper_profile_is_planned_at_true_size(capsys: pytest.CaptureFixture
         assert [row[part] for part in parts[:3]] == [size * row["parameters"] for size in (4, 4, 8)]
         assert row["memory_bytes"] == sum(row[part] for part in parts)
         assert row["kept_bytes"] > row["amount_per_update"]
+
+
+def test_a_pretraining_is_a_training_of_its_own(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Where the translator is pre-trained, the same model is planned twice, each time with its own updates."""
+    names = list(figures(capsys, "--params", str(ROOT / "params.yaml")))
+    names.insert(names.index("translator"), "pretraining")
+    params = read_params(ROOT / "params.yaml")
+    translator = params["translator"]
+    translator["pretraining"] = {
+        "learns": "translation",
+        "masking": {"share": 0.3, "span_mean": 10.0},
+        "optimisation": {**translator["optimisation"], "updates": 700},
+    }
+    (tmp_path / "params.yaml").write_text(json.dumps(params))
+    found = figures(capsys, "--params", str(tmp_path / "params.yaml"))
+    assert list(found) == names
+    assert found["pretraining"] == {
+        **found["translator"],
+        "name": "pretraining",
+        "updates": 700,
+        "hours": pytest.approx(found["translator"]["hours"] * 700 / found["translator"]["updates"]),
+    }
 
 
 def test_hours_follow_from_the_gpu(capsys: pytest.CaptureFixture[str]) -> None:
