@@ -85,7 +85,7 @@ ui: .venv/installed  ## send what is unsent, then open MLflow on http://127.0.0.
 	mlflow ui
 
 bench: .venv/installed-dev  ## print each hot path beside the stock fairseq way, as ratios
-	python benchmarks/run.py
+	python benchmarks/run.py --write
 
 clean:  ## remove what the flow made here, tracked runs excepted; the virtual environment and DVC's cache stay
 	rm -rf outputs .tongyeok/scratch .tongyeok/timings.jsonl

@@ -35,7 +35,7 @@ def rows() -> list[Row]:
         "target_list": [labels],
     }
     found = []
-    variants = {"": (False, "float32"), "_skip_nomask": (True, "float32"), "_bfloat16": (False, "bfloat16")}
+    variants = {"": (False, "float32"), "/skip_nomask": (True, "float32"), "/bfloat16": (False, "bfloat16")}
     for name, (skip, products) in variants.items():
         ours = _build("tongyeok_hubert", skip_nomask=skip, products=products)
         stock = _build("hubert", skip_nomask=skip)
@@ -50,6 +50,7 @@ def rows() -> list[Row]:
                 stock=lambda both=stock: float(_step(*both, sample)),
                 rounds=ROUNDS,
                 parity=f"loss equal to {difference:.1e} relative, same weights and mask",
+                limit="",
             )
         )
     return found
