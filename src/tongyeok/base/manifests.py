@@ -46,20 +46,30 @@ def read_manifest(folder: Path, split: str) -> Manifest:
     for path in (table, ids):
         if not path.is_file():
             raise ManifestError(f"{path}: no such file; run the stage `manifest` first")
-    root, *rows = table.read_text(encoding="utf-8").splitlines()
-    utts = ids.read_text(encoding="utf-8").splitlines()
-    if len(rows) != len(utts):
-        raise ManifestError(f"{table}: {len(rows)} recordings but {ids.name} has {len(utts)} ids; rebuild `manifest`")
+    root, locations, samples = read_table(table, remedy="rebuild `manifest`")
+    utts = tuple(ids.read_text(encoding="utf-8").splitlines())
+    if len(locations) != len(utts):
+        raise ManifestError(
+            f"{table}: {len(locations)} recordings but {ids.name} has {len(utts)} ids; rebuild `manifest`"
+        )
+    return Manifest(root=root, utts=utts, locations=locations, samples=samples)
+
+
+def read_table(path: Path, *, remedy: str) -> tuple[Path, tuple[str, ...], tuple[int, ...]]:
+    """The absolute audio folder, the locations and the sample counts of a fairseq manifest.
+
+    Raises:
+        ManifestError: a row is malformed; the message ends in `remedy`.
+    """
+    root, *rows = path.read_text(encoding="utf-8").splitlines() or [""]
     locations, samples = [], []
     for number, row in enumerate(rows, start=2):
         location, tab, count = row.partition("\t")
         if not tab or not count.isdigit():
-            raise ManifestError(f"{table}:{number}: expected `location<TAB>samples`, got {row!r}; rebuild `manifest`")
+            raise ManifestError(f"{path}:{number}: expected `location<TAB>samples`, got {row!r}; {remedy}")
         locations.append(location)
         samples.append(int(count))
-    return Manifest(
-        root=(folder / root).resolve(), utts=tuple(utts), locations=tuple(locations), samples=tuple(samples)
-    )
+    return (path.parent / root).resolve(), tuple(locations), tuple(samples)
 
 
 def absolute_manifest(folder: Path, split: str, target: Path) -> None:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from scipy.cluster.hierarchy import DisjointSet
+
 from tongyeok.base.audio import SAMPLE_RATE
 from tongyeok.base.files import write_json
 from tongyeok.base.manifests import SPLITS, Manifest, write_manifest
@@ -174,25 +176,19 @@ def _keys(utterance: Utterance, *, together: Literal["group", "speaker"]) -> lis
 
 
 def _clusters(utterances: Iterable[Utterance], *, together: Literal["group", "speaker"]) -> list[list[str]]:
-    """Sorted groups that must share a split, by union-find over groups, texts and speakers."""
-    parent: dict[str, str] = {}
-
-    def find(key: str) -> str:
-        parent.setdefault(key, key)
-        while parent[key] != key:
-            parent[key] = parent[parent[key]]
-            key = parent[key]
-        return key
-
+    """Sorted groups that must share a split, connected by groups, texts and speakers."""
+    connected: DisjointSet = DisjointSet()
     groups = set()
     for utterance in utterances:
-        keys = [key for key, _ in _keys(utterance, together=together)]
+        group, *others = [key for key, _ in _keys(utterance, together=together)]
         if utterance.text:
-            keys.append(f"text\t{utterance.lang}\t{utterance.text}")
+            others.append(f"text\t{utterance.lang}\t{utterance.text}")
         groups.add(utterance.group)
-        for key in keys[1:]:
-            parent[find(key)] = find(keys[0])
+        connected.add(group)
+        for key in others:
+            connected.add(key)
+            connected.merge(group, key)
     clusters: defaultdict[str, list[str]] = defaultdict(list)
     for group in sorted(groups):
-        clusters[find(f"group\t{group}")].append(group)
+        clusters[connected[f"group\t{group}"]].append(group)
     return sorted(clusters.values())

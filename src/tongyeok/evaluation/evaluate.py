@@ -79,7 +79,7 @@ def run(cfg: EvaluateConfig, *, inputs: Inputs, outputs: Path, context: Context)
     For languages that the corpus's own recogniser hears, `recognizer_errors.json` tells how wrong that can be.
 
     Raises:
-        EvaluationError: test pairs, speech and units do not belong together, a reference lacks its text.
+        EvaluationError: test pairs, speech and units do not belong together, or a reference lacks its text.
         CheckpointError: the recogniser cannot be had.
     """
     device = "cuda" if torch.cuda.is_available() else "cpu"

@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from tongyeok.base.audio import SAMPLE_RATE
 from tongyeok.base.files import write_text
-from tongyeok.base.manifests import Manifest
+from tongyeok.base.manifests import Manifest, read_table
 from tongyeok.errors import CorpusError, ManifestError
 
 
@@ -67,17 +67,8 @@ def read_tsv(path: Path) -> Manifest:
     """
     if not path.is_file():
         raise ManifestError(f"{path}: no such manifest; write it with `tongyeok exchange manifest`")
-    root, *rows = path.read_text(encoding="utf-8").splitlines() or [""]
-    locations, samples = [], []
-    for number, row in enumerate(rows, start=2):
-        location, tab, count = row.partition("\t")
-        if not tab or not count.isdigit():
-            raise ManifestError(f"{path}:{number}: expected `location<TAB>samples`, got {row!r}; rewrite the manifest")
-        locations.append(location)
-        samples.append(int(count))
-    return Manifest(
-        root=(path.parent / root).resolve(), utts=tuple(locations), locations=tuple(locations), samples=tuple(samples)
-    )
+    root, locations, samples = read_table(path, remedy="rewrite the manifest")
+    return Manifest(root=root, utts=locations, locations=locations, samples=samples)
 
 
 def _count_samples(path: Path) -> int:

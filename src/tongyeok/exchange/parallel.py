@@ -8,6 +8,8 @@ import random
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from scipy.cluster.hierarchy import DisjointSet
+
 from tongyeok.base.files import write_text
 from tongyeok.base.units import Units, read_units, run_lengths, same_source
 from tongyeok.errors import ManifestError, UnitError
@@ -65,19 +67,10 @@ def draw_valid(pairs: Sequence[Pair], *, share: float, seed: int) -> list[bool]:
 
 def connect(pairs: Sequence[Pair]) -> dict[str, str]:
     """Each utterance's group: the first by name of all that pairs connect it with."""
-    leader: dict[str, str] = {}
-
-    def find(utt: str) -> str:
-        leader.setdefault(utt, utt)
-        while leader[utt] != utt:
-            leader[utt] = leader[leader[utt]]
-            utt = leader[utt]
-        return utt
-
+    connected = DisjointSet(utt for pair in pairs for utt in pair)
     for source, target in pairs:
-        first, second = sorted((find(source), find(target)))
-        leader[second] = first
-    return {utt: find(utt) for utt in list(leader)}
+        connected.merge(source, target)
+    return {utt: min(group) for group in connected.subsets() for utt in group}
 
 
 def write_parallel(target: Path, pairs: Sequence[Pair], *, folder: Path, share: float, seed: int) -> dict[str, int]:
