@@ -69,6 +69,16 @@ def test_embeddings_are_the_untouched_packages() -> None:
     assert difference < 1e-4, f"largest difference {difference}"
 
 
+def test_bfloat16_hardly_turns_a_voice() -> None:
+    """d-vectors of bfloat16 products point less than 5 degrees away from those of float32, at unit length."""
+    recordings, _ = clips()
+    encoder = load_speaker_encoder()
+    exact, quick = (encoder.embed(recordings, products=products) for products in ("float32", "bfloat16"))
+    assert np.allclose(np.linalg.norm(quick, axis=1), 1, atol=1e-5)
+    turned = np.degrees(2 * np.arcsin(np.linalg.norm(quick - exact, axis=1) / 2))
+    assert turned.max() < 5, f"turned by {turned.max()} degrees"
+
+
 def test_embeddings_are_its_codes(resemblyzer: SimpleNamespace) -> None:
     """d-vectors equal those of resemblyzer's own network and windows on the same mels, to 1e-5."""
     theirs = resemblyzer.voice_encoder.VoiceEncoder("cpu", verbose=False)

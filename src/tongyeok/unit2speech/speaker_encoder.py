@@ -16,6 +16,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from tongyeok.base.audio import SAMPLE_RATE, Samples
+from tongyeok.base.products import Products, autocast
 from tongyeok.errors import CheckpointError
 from tongyeok.unit2speech.mel import MelSpectrogram
 
@@ -46,14 +47,15 @@ class SpeakerEncoder(nn.Module):
     def forward(self, mels: Float[Tensor, "partials frames 40"]) -> Float[Tensor, "partials 256"]:
         """d-vectors of unit length of equally long mel spectrograms."""
         _, (hidden, _) = self.lstm(mels)
-        return nn.functional.normalize(torch.relu(self.linear(hidden[-1])), dim=1)
+        return nn.functional.normalize(torch.relu(self.linear(hidden[-1])).float(), dim=1)
 
     @torch.inference_mode()
-    def embed(self, clips: Iterable[Samples]) -> Float[np.ndarray, "clips 256"]:
+    def embed(self, clips: Iterable[Samples], *, products: Products = "float32") -> Float[np.ndarray, "clips 256"]:
         """d-vectors of recordings: the mean over partial windows, at unit length.
 
         Args:
             clips: 16 kHz mono recordings in [-1, 1], not empty; taken one after the other, never all at once.
+            products: precision of matrix products; bfloat16 takes half the time.
 
         Returns:
             float32 vectors, one per clip.
@@ -63,15 +65,16 @@ class SpeakerEncoder(nn.Module):
         for clip in clips:
             waiting.append(self._partials(clip))
             if sum(map(len, waiting)) >= PARTIALS_AT_ONCE:
-                vectors += self._means(waiting)
+                vectors += self._means(waiting, products)
                 waiting = []
-        vectors += self._means(waiting)
+        vectors += self._means(waiting, products)
         return torch.stack(vectors).cpu().numpy() if vectors else np.zeros((0, DVECTOR), dtype=np.float32)
 
-    def _means(self, clips: list[list[Float[Tensor, "160 40"]]]) -> list[Float[Tensor, "256"]]:
+    def _means(self, clips: list[list[Float[Tensor, "160 40"]]], products: Products) -> list[Float[Tensor, "256"]]:
         if not clips:
             return []
-        looks = self(torch.stack([look for clip in clips for look in clip]))
+        with autocast(self.linear.weight.device, products):
+            looks = self(torch.stack([look for clip in clips for look in clip]))
         means = [own.mean(dim=0) for own in looks.split([len(clip) for clip in clips])]
         return list(nn.functional.normalize(torch.stack(means), dim=1))
 

@@ -75,7 +75,9 @@ class _Player:
     def __init__(self, module: nn.Module, loss: Callable[[int], Float[Tensor, ""]], schedule: Schedule) -> None:
         self.module, self._loss, self._schedule = module, loss, schedule
         self._parameters = [parameter for parameter in module.parameters() if parameter.requires_grad]
-        self._optimizer = torch.optim.AdamW(self._parameters, lr=0.0, betas=BETAS, weight_decay=schedule.weight_decay)
+        self._optimizer = torch.optim.AdamW(
+            self._parameters, lr=0.0, betas=BETAS, weight_decay=schedule.weight_decay, fused=True
+        )
 
     def update(self, step: int, *, name: str) -> float:
         """Take one step and return the loss before it.

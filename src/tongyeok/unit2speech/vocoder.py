@@ -121,7 +121,7 @@ def run(cfg: VocoderConfig, *, inputs: Inputs, outputs: Path, context: Context) 
         for manifest in manifests.values()
     )
     encoder = load_speaker_encoder(device=device)
-    training = gather(train, Recordings(manifests["train"].root), encoder)
+    training = gather(train, Recordings(manifests["train"].root), encoder, products=cfg.products)
     heard = gather(spread(valid, cfg.valid_utterances), Recordings(manifests["valid"].root), encoder)
 
     generator = build_generator(cfg.generator, clusters=source.clusters, languages=len(languages), seed=cfg.seed)
@@ -178,10 +178,12 @@ def languages_of(manifests: Mapping[str, Manifest], language_of: Mapping[str, st
     return tuple(sorted({language_of[utt] for manifest in manifests.values() for utt in manifest.utts}))
 
 
-def gather(clips: Sequence[Clip], recordings: Recordings, encoder: SpeakerEncoder) -> Material:
-    """Clips with the d-vectors of their recordings."""
+def gather(
+    clips: Sequence[Clip], recordings: Recordings, encoder: SpeakerEncoder, *, products: Products = "float32"
+) -> Material:
+    """Clips with the d-vectors of their recordings, listened to with matrix products of that precision."""
     listened = tqdm(clips, desc="d-vectors", unit="clip", disable=None)
-    dvectors = encoder.embed(recordings.whole(clip) for clip in listened)
+    dvectors = encoder.embed((recordings.whole(clip) for clip in listened), products=products)
     return Material(clips=tuple(clips), dvectors=dvectors, recordings=recordings)
 
 

@@ -9,7 +9,7 @@ import torch
 from tongyeok import config
 from tongyeok.errors import ConfigError
 from tongyeok.unit2speech.durations import duration_loss, to_frames
-from tongyeok.unit2speech.fourier import FourierConfig, FourierHead
+from tongyeok.unit2speech.fourier import DepthwiseConvolution, FourierConfig, FourierHead
 from tongyeok.unit2speech.generator import Generator
 from tongyeok.unit2speech.synthesis import build_generator
 
@@ -131,3 +131,20 @@ def test_impossible_dimensions_are_refused(change: dict[str, object], message: s
     """Dimensions that cannot give 320 samples a unit are refused with the rule and a remedy."""
     with pytest.raises(ConfigError, match=message):
         small(**change)
+
+
+def test_channels_side_by_side_change_nothing() -> None:
+    """The depthwise convolution on frames, and its gradients, are those of `Conv1d` on channels, to 1e-5."""
+    ours = DepthwiseConvolution(width=16, kernel=7)
+    plain = torch.nn.Conv1d(16, 16, 7, padding=3, groups=16)
+    plain.load_state_dict(ours.state_dict())
+    frames = torch.randn(3, 20, 16, generator=torch.Generator().manual_seed(1), requires_grad=True)
+    slope = torch.randn(3, 20, 16, generator=torch.Generator().manual_seed(2))
+    found = ours(frames), plain(frames.transpose(1, 2)).transpose(1, 2)
+    assert torch.allclose(*found, atol=1e-5)
+    gradients = (
+        torch.autograd.grad(made, (frames, *module.parameters()), slope)
+        for made, module in zip(found, (ours, plain), strict=True)
+    )
+    for one, other in zip(*gradients, strict=True):
+        assert torch.allclose(one, other, atol=1e-5)

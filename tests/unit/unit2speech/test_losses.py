@@ -2,7 +2,7 @@
 
 import torch
 
-from tongyeok.unit2speech.losses import SpectralLoss
+from tongyeok.unit2speech.losses import RESOLUTIONS, SpectralLoss
 
 
 def noise(seed: int) -> torch.Tensor:
@@ -43,3 +43,29 @@ def test_weights_weigh() -> None:
     both = SpectralLoss(mel_weight=2.0, magnitude_weight=3.0)(noise(1), noise(2))
     assert torch.equal(mel.total, mel.mel)
     assert torch.allclose(both.total, 2 * mel.total + 3 * magnitude.total)
+
+
+def plain_magnitudes(samples: torch.Tensor, window: int, hop: int) -> torch.Tensor:
+    """By PyTorch's own transform and derivative."""
+    hann = torch.hann_window(window, dtype=samples.dtype)
+    spectrum = torch.stft(samples, window, hop, window=hann, return_complex=True)
+    return spectrum.abs().transpose(1, 2)
+
+
+def test_magnitudes_and_their_gradient_are_pytorchs() -> None:
+    """At every resolution magnitudes equal `torch.stft`'s and gradients its derivative's, to 1e-5 of the largest."""
+    distance = SpectralLoss(mel_weight=1.0, magnitude_weight=1.0)
+    for number, resolution in enumerate(RESOLUTIONS):
+        found, gradients = [], []
+        for magnitudes in (
+            lambda samples, number=number: distance._magnitudes(samples, number),
+            lambda samples, resolution=resolution: plain_magnitudes(samples, resolution.window, resolution.hop),
+        ):
+            samples = noise(1).requires_grad_()
+            made = magnitudes(samples)
+            weights = torch.rand(made.shape, generator=torch.Generator().manual_seed(3))
+            gradients.append(torch.autograd.grad((weights * made.log()).sum(), samples)[0])
+            found.append(made.detach())
+        for ours, theirs in (found, gradients):
+            difference = float((ours - theirs).abs().max() / theirs.abs().max())
+            assert difference < 1e-5, f"{resolution}: largest difference {difference}"
