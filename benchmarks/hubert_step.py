@@ -2,6 +2,7 @@
 
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import torch
@@ -66,9 +67,10 @@ def _build(name: str, *, skip_nomask: bool, **ours: str) -> tuple[Any, Any]:
     for label in range(CLUSTERS):
         dictionary.add_symbol(str(label))
     model_config = MODEL_DATACLASS_REGISTRY[name](label_rate=float(LABEL_RATE), **values)
-    task = tasks.hubert_pretraining.HubertPretrainingConfig(label_rate=float(LABEL_RATE))
+    task_config = tasks.hubert_pretraining.HubertPretrainingConfig(label_rate=float(LABEL_RATE))
+    task = SimpleNamespace(cfg=task_config, dictionaries=[dictionary])
     torch.manual_seed(0)
-    model = MODEL_REGISTRY[name](OmegaConf.structured(model_config), task, [dictionary])
+    model = MODEL_REGISTRY[name].build_model(OmegaConf.structured(model_config), task)
     return model.train(), CRITERION_REGISTRY[name](None, 1.0, 0.0, loss_weights=[10.0], log_keys=[])
 
 

@@ -1,9 +1,10 @@
-"""HuBERT with its loss as one matrix product: fairseq's model, its parameters and checkpoints, the same loss for less.
+"""HuBERT's pre-training step for less: fairseq's model, its parameters and checkpoints, the same loss.
 
 fairseq (`models/hubert/hubert.py: compute_nce, compute_pred`) expands every label embedding to (classes + 1, frames,
 dim) before taking cosines, for unmasked frames too, even where their weight is 0. The cosines of all frames with all
 classes are the product of two normalised matrices; cross-entropy against the label's own column is the same number.
 The one difference: fairseq leaves classes whose embedding equals the label's bit for bit out of the sum; none do.
+On CPUs, convolutions and Transformer are computed in another order too (`hubert_convolutions`, `hubert_encoder`).
 """
 
 from dataclasses import dataclass, field
@@ -13,11 +14,14 @@ import torch
 from fairseq.data.data_utils import compute_mask_indices
 from fairseq.models import register_model
 from fairseq.models.hubert.hubert import HubertConfig, HubertModel
+from fairseq.modules import GradMultiply
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn import functional
 
 from tongyeok.base.products import Products, autocast
+from tongyeok_fairseq.hubert_convolutions import convolutions_suit, convolve
+from tongyeok_fairseq.hubert_encoder import encode, encoder_suits
 
 NAME = "tongyeok_hubert"
 COSINE_EPSILON = 1e-8  # torch.cosine_similarity's, as the reference uses it
@@ -105,7 +109,7 @@ class TongyeokHubertModel(HubertModel):  # type: ignore[misc]
             )
             return output
         with autocast(source.device, self.products):
-            features, target_list = self.forward_targets(self.forward_features(source), target_list)
+            features, target_list = self.forward_targets(self._convolve(source), target_list)
             penalty = features.float().pow(2).mean()
             features = self.layer_norm(features.transpose(1, 2))
             if padding_mask is None:
@@ -116,7 +120,7 @@ class TongyeokHubertModel(HubertModel):  # type: ignore[misc]
             x, masked = self.apply_mask(self.dropout_input(features), padding_mask, target_list)
             if masked is None:
                 masked = torch.zeros_like(padding_mask)
-            x, _ = self.encoder(x, padding_mask=padding_mask)
+            x = self._encode(x, padding_mask)
         x = x.float()
         result = {"features_pen": penalty, "padding_mask": padding_mask}
         for kind, wanted, skipped in (("m", masked, self.skip_masked), ("u", ~masked, self.skip_nomask)):
@@ -124,6 +128,23 @@ class TongyeokHubertModel(HubertModel):  # type: ignore[misc]
             result[f"logit_{kind}_list"] = [] if skipped else self.class_logits(x[picked])
             result[f"target_{kind}_list"] = [] if skipped else [labels[picked] for labels in target_list]
         return result
+
+    def _convolve(self, source: Float[Tensor, "batch samples"]) -> Float[Tensor, "batch channels frames"]:
+        """Output of the convolutions, gradients into them scaled as configured."""
+        if source.device.type != "cpu" or self.feature_grad_mult == 0 or not convolutions_suit(self.feature_extractor):
+            features: Tensor = self.forward_features(source)
+            return features
+        features = convolve(self.feature_extractor, source)
+        return features if self.feature_grad_mult == 1 else GradMultiply.apply(features, self.feature_grad_mult)
+
+    def _encode(
+        self, x: Float[Tensor, "batch frames width"], padding: Bool[Tensor, "batch frames"]
+    ) -> Float[Tensor, "batch frames width"]:
+        """Output of the Transformer."""
+        if x.device.type != "cpu" or not encoder_suits(self.encoder):
+            encoded: Tensor = self.encoder(x, padding_mask=padding)[0]
+            return encoded
+        return encode(self.encoder, x, padding)
 
     def get_targets(self, net_output: dict[str, Any], is_masked: bool = True) -> list[Tensor]:
         """Labels of the frames that `get_logits` speaks of."""

@@ -20,6 +20,7 @@ from fairseq.models.transformer.transformer_legacy import base_architecture
 from fairseq.modules.multihead_attention import MultiheadAttention
 from torch import Tensor, nn
 
+from tongyeok_fairseq.byte_dropout import add_dropped, dropout
 from tongyeok_fairseq.safety import load_checkpoint
 
 MODEL = "unit_transformer"  # its name in fairseq's registry
@@ -57,29 +58,6 @@ def pack(tokens: Tensor, *, pad: int) -> Packing:
     place = torch.zeros(sentences * steps, dtype=torch.long, device=tokens.device)
     place[found] = torch.arange(found.numel(), device=tokens.device)
     return Packing(flat=flat, place=place, padding=padding, tokens=found.numel(), sentences=sentences, steps=steps)
-
-
-def dropout(x: Tensor, p: float, *, training: bool) -> Tensor:
-    """Dropout whose probability is rounded to 1/256 on CPUs, where one random byte decides an element."""
-    if p == 0 or not training:
-        return x
-    if x.device.type != "cpu":
-        return F.dropout(x, p)
-    return x * _noise(x, p)
-
-
-def add_dropped(residual: Tensor, x: Tensor, p: float, *, training: bool) -> Tensor:
-    """`residual + dropout(x)`."""
-    if p == 0 or not training or x.device.type != "cpu":
-        return residual + dropout(x, p, training=training)
-    return torch.addcmul(residual, x, _noise(x, p))
-
-
-def _noise(x: Tensor, p: float) -> Tensor:
-    dropped = round(p * 256)
-    words = torch.empty(-(-x.numel() // 8), dtype=torch.int64).random_(-(2**63), None)
-    kept = words.view(torch.uint8)[: x.numel()].view(x.shape) >= dropped
-    return kept.to(x.dtype).mul_(256 / (256 - dropped))
 
 
 @register_model(MODEL)
