@@ -12,11 +12,11 @@ from tongyeok.base.manifests import read_manifest
 
 @cache
 def corpus(groups: int) -> Path:
-    """A folder with `corpus/` and `manifest/` of the first `groups` sentence groups, made once a process."""
+    """A folder with `corpus/` and `manifest/` of the first `groups` sentence groups for training, made once a process."""
     folder = Path(mkdtemp(prefix="tongyeok-bench-"))
     stages = {
-        "corpus": ["--data", "data", "--set", f"corpus.source.max_groups={groups}"],
-        "manifest": ["--corpus", str(folder / "corpus"), "--set", "manifest.valid=4"],
+        "corpus": ["--data", "data", "--set", f"corpus.source.max_groups={{train: {groups}, valid: 4, test: 4}}"],
+        "manifest": ["--corpus", str(folder / "corpus")],
     }
     for stage, options in stages.items():
         command = [sys.executable, "-m", "tongyeok", stage, *options, "--outputs", str(folder / stage)]

@@ -19,6 +19,7 @@ from torch.nn import functional
 
 from tongyeok.base.audio import SAMPLE_RATE, UNIT_HOP
 from tongyeok.errors import CheckpointError
+from tongyeok_fairseq.hubert_clip import ClipEncoder, is_known
 from tongyeok_fairseq.safety import ConvLayers, load_checkpoint, parse_conv_layers
 
 CHUNK_FRAMES = 5000  # 100 s, the reference's `max_chunk`
@@ -41,6 +42,8 @@ class Encoder:
         self.field, hop = receptive_field(self.conv)
         if hop != UNIT_HOP or (self.field - hop) % 2:
             raise CheckpointError(f"{checkpoint}: expected a hop of {UNIT_HOP} samples, its convolutions have {hop}")
+        on_cpu = device == "cpu" and is_known(self.model)
+        self._clip = ClipEncoder(self.model, field=self.field, hop=hop) if on_cpu else None
 
     @property
     def width(self) -> int:
@@ -76,6 +79,8 @@ class Encoder:
     def _encode(
         self, batch: Float[Tensor, "clips samples"], lengths: Sequence[int]
     ) -> Float[Tensor, "clips frames width"]:
+        if self._clip is not None and len(lengths) == 1:
+            return self._clip(batch[0])[None]
         model = self.model
         alone = len(set(lengths)) == 1
         features = model.feature_extractor(batch) if alone else self._convolve(batch, lengths)
@@ -153,4 +158,7 @@ def _build(state: dict[str, Any], *, layer: int, path: Path) -> tuple[HubertMode
             f"{path}: not a HuBERT that fairseq 0.12 knows; parameters missing: {', '.join(missing[:3])}"
         )
     model.load_state_dict({key: state["model"][key].float() for key in wanted})
+    for module in model.encoder.pos_conv.modules():
+        if hasattr(module, "weight_g"):
+            torch.nn.utils.remove_weight_norm(module)  # else every pass works the same weight out again
     return model, bool(task.get("normalize", False))

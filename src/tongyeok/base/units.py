@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Int
 
-from tongyeok.base.files import write_text
+from tongyeok.base.files import whole
 from tongyeok.errors import UnitError
 
 Units = Int[np.ndarray, " _frames"]
@@ -24,10 +24,11 @@ class UnitSource:
 
 
 def write_units(path: Path, source: UnitSource, units: Mapping[str, Units]) -> None:
-    """Write `# {source}` and then `utt<TAB>u u u …` lines, in the mapping's order."""
-    lines = [f"# {json.dumps(asdict(source))}"]
-    lines += [f"{utt}\t{' '.join(map(str, sequence.tolist()))}" for utt, sequence in units.items()]
-    write_text(path, "\n".join(lines) + "\n")
+    """Write `# {source}` and then `utt<TAB>u u u …` lines, in the mapping's order, one after the other."""
+    with whole(path) as partial, partial.open("w", encoding="utf-8", newline="\n") as file:
+        file.write(f"# {json.dumps(asdict(source))}\n")
+        for utt, sequence in units.items():
+            file.write(f"{utt}\t{' '.join(map(str, sequence.tolist()))}\n")
 
 
 def read_units(path: Path) -> tuple[UnitSource, dict[str, Units]]:

@@ -33,9 +33,11 @@ class FeatureReader:
             CheckpointError: the file is missing, unsafe, not such a HuBERT, or has fewer layers.
         """
         room: Any = import_module("tongyeok_fairseq.hubert_features")
-        self._encoder = room.Encoder(checkpoint, layer=layer, device=device)
         self._chunk = int(room.CHUNK_FRAMES) * UNIT_HOP
         self._side_by_side = one_thread_each(torch.get_num_threads()) if device == "cpu" else None
+        # One thread loads it, too: the positional convolution's weight is normalised then, and sums depend on threads.
+        with one_thread_each(1) as loading:
+            self._encoder = loading.submit(room.Encoder, checkpoint, layer=layer, device=device).result()
 
     @property
     def width(self) -> int:

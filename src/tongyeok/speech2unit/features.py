@@ -3,11 +3,10 @@
 Features are never stored: 670 h of HuBERT base features would be about 370 GB.
 """
 
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -17,12 +16,14 @@ from tqdm import tqdm
 from tongyeok.base.audio import Samples, read_location
 from tongyeok.base.files import sha256
 from tongyeok.base.manifests import Manifest
+from tongyeok.engine.threads import in_order
 from tongyeok.errors import CheckpointError, CorpusError, UnitError
 from tongyeok.speech2unit.codebook import Codebook, Feature
 from tongyeok.speech2unit.mfcc import WINDOW, mfcc
 
 CHECKPOINT = "checkpoint.pt"
-GROUP = 16  # recordings read and extracted at once: a batch for a GPU
+GROUP = 16  # recordings that a GPU extracts together
+Result = TypeVar("Result")
 
 
 class Extractor(Protocol):
@@ -64,9 +65,8 @@ class MfccExtractor:
     checkpoint: str = ""
 
     def extract(self, clips: Sequence[Samples]) -> list[Float[np.ndarray, "frames dim"]]:
-        """MFCC frames of each recording, on as many threads as are pinned: Kaldi's code lets them run side by side."""
-        with ThreadPoolExecutor(torch.get_num_threads()) as pool:
-            return list(pool.map(lambda clip: smooth(mfcc(np.pad(clip, self.margin)), times=self.smoothing), clips))
+        """MFCC frames of each recording."""
+        return [smooth(mfcc(np.pad(clip, self.margin)), times=self.smoothing) for clip in clips]
 
 
 class HubertExtractor:
@@ -139,19 +139,42 @@ def matching_extractor(codebook: Codebook, *, hubert: Path | None) -> Extractor:
 def stream(
     manifest: Manifest, extractor: Extractor, *, description: str
 ) -> Iterator[tuple[str, Float[np.ndarray, "frames dim"]]]:
-    """Read and extract one utterance after the other, in the manifest's order.
+    """Each utterance with its frames, in the manifest's order; `work_through` tells how."""
+    return work_through(manifest, extractor, lambda frames: frames, description=description)
+
+
+def work_through(
+    manifest: Manifest,
+    extractor: Extractor,
+    work: Callable[[Float[np.ndarray, "frames dim"]], Result],
+    *,
+    description: str,
+) -> Iterator[tuple[str, Result]]:
+    """Read, extract, and do `work` on the frames, utterance by utterance, in the manifest's order.
+
+    On a CPU each utterance is one thread's from its bytes to the result, and as many as threads are pinned are under
+    way side by side. On a GPU recordings are extracted in groups.
 
     Raises:
         CorpusError: a recording is unreadable, differs in length from the manifest, is too short for one frame, or
             gives features that are not finite.
     """
-    for first in tqdm(range(0, len(manifest.utts), GROUP), desc=description, unit=f"{GROUP} utts", disable=None):
-        group = range(first, min(first + GROUP, len(manifest.utts)))
-        features = extractor.extract([_read(manifest, row) for row in group])
-        for row, frames in zip(group, features, strict=True):
-            if not np.isfinite(frames).all():
-                raise CorpusError(f"{manifest.utts[row]}: features are not finite; check the recording for NaN samples")
-            yield manifest.utts[row], frames
+    size = GROUP if torch.cuda.is_available() else 1
+
+    def of_group(first: int) -> list[tuple[str, Result]]:
+        rows = range(first, min(first + size, len(manifest.utts)))
+        features = extractor.extract([_read(manifest, row) for row in rows])
+        return [(manifest.utts[row], work(_finite(frames, row))) for row, frames in zip(rows, features, strict=True)]
+
+    def _finite(frames: Float[np.ndarray, "frames dim"], row: int) -> Float[np.ndarray, "frames dim"]:
+        if not np.isfinite(frames).all():
+            raise CorpusError(f"{manifest.utts[row]}: features are not finite; check the recording for NaN samples")
+        return frames
+
+    with tqdm(total=len(manifest.utts), desc=description, unit="utts", disable=None) as bar:
+        for group in in_order(of_group, range(0, len(manifest.utts), size), workers=torch.get_num_threads()):
+            bar.update(len(group))
+            yield from group
 
 
 def _read(manifest: Manifest, row: int) -> Samples:

@@ -6,6 +6,7 @@ baseline that HuBERT has to beat, gives one unit per two frames of 10 ms, by the
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -20,8 +21,9 @@ from tongyeok.base.utterances import read_utterances
 from tongyeok.config import section
 from tongyeok.errors import UnitError
 from tongyeok.speech2unit.codebook import FILE, Codebook
-from tongyeok.speech2unit.features import Extractor, MfccExtractor, matching_extractor, stream
+from tongyeok.speech2unit.features import Extractor, MfccExtractor, matching_extractor, work_through
 from tongyeok.speech2unit.mfcc import WINDOW
+from tongyeok.speech2unit.shards import ShardedUnits, remove_shards, write_shards
 
 FOLD = exact_div(UNIT_HOP, MFCC_HOP)  # MFCC frames per unit
 MARGIN = exact_div(WINDOW - MFCC_HOP, 2)  # samples on either side that make MFCC frames = samples // 160
@@ -57,9 +59,9 @@ def encode(
     Raises:
         UnitError: the features give another number of units.
     """
-    frames_of = stream(manifest, extractor, description=description)
-    for (utt, frames), samples in zip(frames_of, manifest.samples, strict=True):
-        units = decode_units(frames, codebook, switch_penalty=switch_penalty)
+    decode = partial(decode_units, codebook=codebook, switch_penalty=switch_penalty)
+    units_of = work_through(manifest, extractor, decode, description=description)
+    for (utt, units), samples in zip(units_of, manifest.samples, strict=True):
         if len(units) != samples // UNIT_HOP:
             raise UnitError(f"{utt}: expected {samples // UNIT_HOP} units from {samples} samples, got {len(units)}")
         yield utt, units
@@ -94,33 +96,37 @@ def fold(distances: Float[np.ndarray, "frames clusters"]) -> Float[np.ndarray, "
     return np.asarray(pairs.mean(axis=1), dtype=np.float32)
 
 
-def run(cfg: UnitsConfig, *, inputs: Inputs, outputs: Path, context: Context) -> dict[str, float]:  # noqa: ARG001
+def run(cfg: UnitsConfig, *, inputs: Inputs, outputs: Path, context: Context) -> dict[str, float]:
     """Encode every split and write the units of each language in the corpus's order."""
     path = inputs.kmeans / FILE
     codebook = Codebook.load(path)
     extractor = unit_extractor(codebook, hubert=inputs.hubert)
-    sequences: dict[str, Units] = {}
+
+    def compute(manifest: Manifest, description: str) -> Iterator[tuple[str, Units]]:
+        description = f"units of {description}"
+        return encode(manifest, codebook, extractor, switch_penalty=cfg.switch_penalty, description=description)
+
+    shards: list[Path] = []
     for split in SPLITS:
-        manifest = read_manifest(inputs.manifest, split)
-        sequences |= encode(
-            manifest, codebook, extractor, switch_penalty=cfg.switch_penalty, description=f"units of {split}"
-        )
-    languages: dict[str, dict[str, Units]] = {}
+        shards += write_shards(read_manifest(inputs.manifest, split), context.scratch, compute, name=split)
+    sequences = ShardedUnits(shards)
+    members: dict[str, list[str]] = {}
     for utterance in read_utterances(inputs.corpus):
         if utterance.utt in sequences:
-            languages.setdefault(utterance.lang, {})[utterance.utt] = sequences.pop(utterance.utt)
-    if sequences:
+            members.setdefault(utterance.lang, []).append(utterance.utt)
+    missing = set(sequences).difference(*members.values())
+    if missing:
         raise UnitError(
-            f"{inputs.manifest}: {len(sequences)} utterances are not in the corpus, the first is {min(sequences)!r}; "
+            f"{inputs.manifest}: {len(missing)} utterances are not in the corpus, the first is {min(missing)!r}; "
             "rebuild `manifest`"
         )
+    languages = {lang: sequences.of(utts) for lang, utts in sorted(members.items())}
     source = UnitSource(codebook=sha256(path), checkpoint=codebook.checkpoint, clusters=codebook.clusters)
-    for lang, units in sorted(languages.items()):
+    for lang, units in languages.items():
         write_units(outputs / f"{lang}.tsv", source, units)
-    metrics = {
-        f"{lang}/units_per_second": units_per_second(units.values()) for lang, units in sorted(languages.items())
-    }
+    metrics = {f"{lang}/units_per_second": units_per_second(units.values()) for lang, units in languages.items()}
     write_json(outputs / "metrics.json", metrics)
+    remove_shards(shards)
     return metrics
 
 
