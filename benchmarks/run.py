@@ -20,7 +20,16 @@ from typing import Any
 from paired import Row
 
 # One module each; a module may give several rows.
-MODULES = ("hubert_step", "speech_to_units", "mfcc_labels", "kmeans_fit", "translator_train")
+MODULES = (
+    "hubert_step",
+    "speech_to_units",
+    "mfcc_labels",
+    "kmeans_fit",
+    "translator_train",
+    "unit_decode",
+    "vocoder",
+    "translate_clip",
+)
 THREADS = 2
 RESULTS = Path(__file__).with_name("results.json")
 READMES = (Path("README.md"), Path("README.ko.md"))

@@ -1,6 +1,12 @@
-"""Translator training at the demo's size: one update on a batch shaped like the demo's bitext."""
+"""Translator training: one update at the guide's size and at the demo's, on a batch shaped like a bitext.
 
+Ours runs as the product trains, matrix products through oneDNN (`fast_products`); stock as fairseq's trainer runs, with
+torch's own choice.
+"""
+
+import time
 from argparse import Namespace
+from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -16,19 +22,41 @@ from tongyeok.base.products import multiplies_bfloat16
 from tongyeok.unit2unit.translator import TranslatorConfig
 from tongyeok_fairseq import translation_fast, translation_loss, translation_model, translation_train
 
-UNITS = 200
-SENTENCES, LENGTHS = 54, (30, 85)  # about 3,000 target tokens, as the demo's batches
-ROUNDS = 7
+BOUNDS = {"float32": 1e-4, "bfloat16": 0.05}  # of the gradient's relative distance
+LOSS_BOUNDS = {"float32": 1e-5, "bfloat16": 5e-3}
+GEMM = 2048
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Case:
+    """A configuration and a batch."""
+
+    profile: str
+    units: int
+    sentences: int
+    lengths: tuple[int, int]  # least and, left out, most units of a sentence
+    rounds: int
+
+
+CASES = {
+    "": Case(profile="paper", units=1000, sentences=8, lengths=(60, 170), rounds=3),
+    "demo": Case(profile="demo", units=200, sentences=54, lengths=(30, 85), rounds=7),  # 3,000 tokens, as its batches
+}
 
 
 def rows() -> list[Row]:
-    """Our update beside fairseq's, the same weights, in float32 and with the demo's products."""
-    sections = yaml.safe_load(Path("conf/translator/demo.yaml").read_text(encoding="utf-8"))
-    cfg = config.build(TranslatorConfig, sections, where="conf/translator/demo.yaml")
+    """Our update beside fairseq's, the same weights, in float32 and with the profiles' products."""
+    formats = ["float32"] + ["bfloat16"] * multiplies_bfloat16(torch.device("cpu"))
+    return [_row(name, case, products) for name, case in CASES.items() for products in formats]
+
+
+def _row(name: str, case: Case, products: str) -> Row:
+    path = Path(f"conf/translator/{case.profile}.yaml")
+    cfg = config.build(TranslatorConfig, yaml.safe_load(path.read_text(encoding="utf-8")), where=str(path))
     dictionary = Dictionary()
-    for unit in range(UNITS):
+    for unit in range(case.units):
         dictionary.add_symbol(str(unit))
-    sample = _batch(dictionary)
+    sample = _batch(dictionary, case)
     values = translation_model.arguments(cfg.architecture, max_positions=1024)
     torch.manual_seed(0)
     stock = translation_model.build(values, dictionary).train()
@@ -36,38 +64,43 @@ def rows() -> list[Row]:
     smoothing = cfg.optimisation.label_smoothing
     plain = LabelSmoothedCrossEntropyCriterion(SimpleNamespace(target_dictionary=dictionary), False, smoothing)
     fused = translation_loss.UnitCrossEntropy(SimpleNamespace(target_dictionary=dictionary), False, smoothing)
-    found = []
-    for products in ["float32"] + ["bfloat16"] * multiplies_bfloat16(torch.device("cpu")):
-        model = translation_fast.UnitTransformer.build_model(Namespace(products=products, **values), task).train()
-        model.load_state_dict(stock.state_dict())
-        difference = _difference((model, fused), (stock, plain), sample)
-        ours, theirs = _update(model, fused, sample), _update(stock, plain, sample)
+    model = translation_fast.UnitTransformer.build_model(Namespace(products=products, **values), task).train()
+    model.load_state_dict(stock.state_dict())
+    parity = _parity((model, fused), (stock, plain), sample, products)
+    update = _update(model, fused, sample)
+
+    def ours() -> None:
         with translation_train.fast_products():
-            found.append(
-                compare(
-                    "translator_train" if products == "float32" else f"translator_train/{products}",
-                    unit="target tokens",
-                    amount=sample["ntokens"],
-                    ours=ours,
-                    stock=theirs,
-                    rounds=ROUNDS,
-                    parity=f"loss equal to {difference:.1e} relative, same weights, no dropout",
-                    limit="",
-                )
-            )
-    return found
+            update()
+
+    flops = _flops(values, dictionary, sample)
+    peak = _peak(getattr(torch, products))
+    variant = "_".join(part for part in (name, products if products != "float32" else "") if part)
+    return compare(
+        "/".join(part for part in ("translator_train", variant) if part),
+        unit="target tokens",
+        amount=sample["ntokens"],
+        ours=ours,
+        stock=_update(stock, plain, sample),
+        rounds=case.rounds,
+        parity=parity,
+        limit=lambda speed: (
+            f"matrix products of {flops / 1e9:.0f} GFLOP an update, forward and backward; ours does "
+            f"{speed / sample['ntokens'] * flops / peak:.0%} of a large product's {peak / 1e9:.0f} GFLOP/s ({products})"
+        ),
+    )
 
 
-def _batch(dictionary: Dictionary) -> dict[str, Any]:
+def _batch(dictionary: Dictionary, case: Case) -> dict[str, Any]:
     generator = torch.Generator().manual_seed(1)
     sides = []
     for _ in range(2):
-        lengths = torch.randint(*LENGTHS, (SENTENCES,), generator=generator).sort().values.tolist()
-        sentences = [torch.randint(4, 4 + UNITS, (length,), generator=generator) for length in lengths]
+        lengths = torch.randint(*case.lengths, (case.sentences,), generator=generator).sort().values.tolist()
+        sentences = [torch.randint(4, 4 + case.units, (length,), generator=generator) for length in lengths]
         sides.append([torch.cat([sentence, torch.tensor([dictionary.eos()])]) for sentence in sentences])
     sizes = [[len(sentence) for sentence in side] for side in sides]
     data = LanguagePairDataset(sides[0], sizes[0], dictionary, sides[1], sizes[1], dictionary, shuffle=False)
-    return data.collater([data[index] for index in range(SENTENCES)])
+    return data.collater([data[index] for index in range(case.sentences)])
 
 
 def _update(model: Any, criterion: Any, sample: dict[str, Any]) -> Any:
@@ -84,11 +117,41 @@ def _update(model: Any, criterion: Any, sample: dict[str, Any]) -> Any:
     return update
 
 
-def _difference(ours: tuple[Any, Any], stock: tuple[Any, Any], sample: dict[str, Any]) -> float:
-    losses = []
+def _parity(ours: tuple[Any, Any], stock: tuple[Any, Any], sample: dict[str, Any], products: str) -> str:
+    """Loss and gradients of both without dropout."""
+    losses, gradients = [], []
     for model, criterion in (ours, stock):
         model.eval()
-        with torch.no_grad():
-            losses.append(float(criterion(model, sample)[0]))
+        loss, _, _ = criterion(model, sample)
+        loss.backward()
+        losses.append(float(loss.detach()))
+        gradients.append(torch.cat([p.grad.flatten() for p in model.parameters() if p.grad is not None]))
+        model.zero_grad(set_to_none=True)
         model.train()
-    return abs(losses[0] - losses[1]) / losses[1]
+    loss = abs(losses[0] - losses[1]) / losses[1]
+    gradient = float((gradients[0] - gradients[1]).norm() / gradients[1].norm())
+    if loss > LOSS_BOUNDS[products] or gradient > BOUNDS[products]:
+        raise RuntimeError(f"{products}: loss differs by {loss:.1e}, gradient by {gradient:.1e}")
+    return f"same weights, no dropout: loss equal to {loss:.1e} relative, gradient to {gradient:.1e} of its norm"
+
+
+def _flops(values: dict[str, Any], dictionary: Dictionary, sample: dict[str, Any]) -> float:
+    """Operations of an update: six a weight of each product and token; attention's own, padded, left out."""
+    width, inner = values["encoder_embed_dim"], values["encoder_ffn_embed_dim"]
+    layer = 4 * width**2 + 2 * width * inner
+    sources = int(sample["net_input"]["src_lengths"].sum())
+    remembered = values["decoder_layers"] * 2 * width**2  # keys and values of the encoder's states
+    decoder = values["decoder_layers"] * (layer + 2 * width**2) + width * len(dictionary)
+    return 6.0 * (sources * (values["encoder_layers"] * layer + remembered) + sample["ntokens"] * decoder)
+
+
+def _peak(dtype: torch.dtype) -> float:
+    """Operations a second of a large square product."""
+    left, right = torch.randn(GEMM, GEMM).to(dtype), torch.randn(GEMM, GEMM).to(dtype)
+    best = float("inf")
+    with translation_train.fast_products():
+        for _ in range(5):
+            started = time.perf_counter()
+            left @ right
+            best = min(best, time.perf_counter() - started)
+    return 2 * GEMM**3 / best

@@ -1,7 +1,11 @@
-"""Beam search with a fairseq Transformer: the target's tag is forced, and nothing but units can follow it."""
+"""Beam search with a fairseq Transformer: the target's tag is forced, and nothing but units can follow it.
+
+On CPUs CTranslate2 searches first, and fairseq's own search takes what that leaves (`translation_search`); on GPUs, for
+which CTranslate2 would need CUDA libraries of its own, fairseq searches alone. Both find the same.
+"""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +16,7 @@ from fairseq.sequence_generator import SequenceGenerator
 from torch import Tensor
 
 from tongyeok_fairseq.translation_model import load_translation_model
+from tongyeok_fairseq.translation_search import BeamSearch, Form, suits
 from tongyeok_fairseq.translation_task import MASK
 
 
@@ -75,6 +80,7 @@ class Translator:
         self._tagged_ends = MASK in self.dictionary.indices
         self._not_units = [self.dictionary.bos_word]
         self._not_units += [word for word in self.dictionary.symbols[self._first_unit :] if not word.isdigit()]
+        self._quick = BeamSearch(self.model, self.dictionary) if device == "cpu" and suits(self.model) else None
 
     def translate(
         self,
@@ -102,28 +108,26 @@ class Translator:
             ValueError: a token of a source, or the tag, is not in the dictionary.
         """
         target = self._index(tag)
-        longest = self.model.max_decoder_positions() - 1
-        strategy = self._strategy(target, per_token=longest_per_token, extra=longest_extra, longest=longest - 2)
-        generator = SequenceGenerator(
-            [self.model],
-            self.dictionary,
-            beam_size=beam,
-            max_len_a=longest_per_token,
-            max_len_b=longest_extra + self._tagged_ends,  # the tag behind the end mark
-            max_len=longest,
-            min_len=2 + self._tagged_ends,  # the tag, or both of `<s>` and `</s>`, and a unit
-            len_penalty=length_penalty,
-            unk_penalty=math.inf,
-            tokens_to_suppress=[word for word in self._not_units if not (self._tagged_ends and word == tag)],
-            search_strategy=strategy,
-            eos=target if self._tagged_ends else None,
-        )
         encoded = [self._encode(source) for source in sources]
+        found: list[np.ndarray | None] = [None] * len(encoded)
+        if self._quick is not None:
+            most = self.model.max_decoder_positions() - 3  # the first token that is read, and both marks of `utut`
+            found = self._quick.search(
+                [[self.dictionary[index] for index in tokens.tolist()] for tokens in encoded],
+                form=self._form(tag),
+                beam=beam,
+                length_penalty=length_penalty,
+                longest=[min(int(len(tokens) * longest_per_token) + longest_extra, most) for tokens in encoded],
+                batch_tokens=batch_tokens,
+            )
+        left = [position for position, units in enumerate(found) if units is None]
+        generator = self._generator(
+            target, beam=beam, length_penalty=length_penalty, per_token=longest_per_token, extra=longest_extra
+        )
         forced = self.dictionary.bos() if self._tagged_ends else target
         marks = slice(1, -2 if self._tagged_ends else -1)
         prefix = torch.tensor([forced], device=self.device)
-        found: list[np.ndarray | None] = [None] * len(encoded)
-        for batch in _batches([len(tokens) for tokens in encoded], batch_tokens):
+        for batch in _batches({position: len(encoded[position]) for position in left}, batch_tokens):
             rows = [encoded[position] for position in batch]
             net_input = {
                 "src_tokens": data_utils.collate_tokens(rows, self.dictionary.pad(), left_pad=True).to(self.device),
@@ -137,6 +141,32 @@ class Translator:
                 found[position] = (tokens - self._first_unit).astype(np.int32)
         assert all(units is not None for units in found)
         return [units for units in found if units is not None]
+
+    def _form(self, tag: str) -> Form:
+        start, end = self.dictionary.bos_word, self.dictionary.eos_word
+        if self._tagged_ends:
+            return Form(start=tag, forced=start, closing=(end,), end=tag)
+        return Form(start=end, forced=tag, closing=(), end=end)
+
+    def _generator(
+        self, target: int, *, beam: int, length_penalty: float, per_token: float, extra: int
+    ) -> SequenceGenerator:
+        longest = self.model.max_decoder_positions() - 1
+        tag = self.dictionary[target]
+        return SequenceGenerator(
+            [self.model],
+            self.dictionary,
+            beam_size=beam,
+            max_len_a=per_token,
+            max_len_b=extra + self._tagged_ends,  # the tag behind the end mark
+            max_len=longest,
+            min_len=2 + self._tagged_ends,  # the tag, or both of `<s>` and `</s>`, and a unit
+            len_penalty=length_penalty,
+            unk_penalty=math.inf,
+            tokens_to_suppress=[word for word in self._not_units if not (self._tagged_ends and word == tag)],
+            search_strategy=self._strategy(target, per_token=per_token, extra=extra, longest=longest - 2),
+            eos=target if self._tagged_ends else None,
+        )
 
     def _strategy(self, tag: int, *, per_token: float, extra: int, longest: int) -> OwnLengthBeamSearch:
         if self._tagged_ends:
@@ -154,10 +184,10 @@ class Translator:
         return torch.tensor([*map(self._index, source.split()), *ends])
 
 
-def _batches(lengths: Sequence[int], batch_tokens: int) -> Iterator[list[int]]:
+def _batches(lengths: Mapping[int, int], batch_tokens: int) -> Iterator[list[int]]:
     """Positions in batches of similar length, longest first."""
     batch: list[int] = []
-    for position in sorted(range(len(lengths)), key=lambda position: -lengths[position]):
+    for position in sorted(lengths, key=lambda position: -lengths[position]):
         if batch and lengths[batch[0]] * (len(batch) + 1) > batch_tokens:
             yield batch
             batch = []

@@ -7,10 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from parity.record import Record, compared
 from unit.unit2unit import toy_units
 
 
-def test_binarised_data_are_fairseq_preprocess_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_binarised_data_are_fairseq_preprocess_bytes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, record_property: Record
+) -> None:
     """`bin/` holds the files of `fairseq-preprocess --joined-dictionary --srcdict`, byte for byte, but for its log."""
     toy_units.run(toy_units.build(tmp_path), tmp_path / "out")
     text = tmp_path / "text"
@@ -42,5 +45,10 @@ def test_binarised_data_are_fairseq_preprocess_bytes(tmp_path: Path, monkeypatch
     stock.pop("preprocess.log")
     assert list(ours) == list(stock)
     different = [name for name in ours if ours[name] != stock[name]]
-    print(f"{len(ours)} files, different: {different}")
+    compared(
+        record_property,
+        tool="`fairseq-preprocess --joined-dictionary --srcdict`",
+        source=f"`bin/` of a toy bitext, {len(ours)} files",
+        result=f"files whose bytes differ: {len(different)}",
+    )
     assert not different

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from parity.record import Record, compared
 from tongyeok.engine.translation import Masking
 from tongyeok_fairseq.translation_task import draw_spans, mask_spans
 
@@ -59,7 +60,9 @@ def _sentence(length: int) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("length", [4, 7, 40, LENGTH])
-def test_the_same_draws_mask_the_same_units(length: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_same_draws_mask_the_same_units(
+    length: int, monkeypatch: pytest.MonkeyPatch, record_property: Record
+) -> None:
     """Given the lengths and places that we drew, fairseq's `add_whole_word_mask` returns our tokens."""
     stock, different = _stock(), 0
     for seed in range(100):
@@ -80,7 +83,12 @@ def test_the_same_draws_mask_the_same_units(length: int, monkeypatch: pytest.Mon
             patched.setattr(torch, "randperm", lambda _count, order=drawn.order: torch.from_numpy(order))
             theirs = stock.add_whole_word_mask(_sentence(length), MASKING.share)
         different += not torch.equal(ours, theirs)
-    print(f"length {length}: {different} of 100 sentences differ")
+    compared(
+        record_property,
+        tool="fairseq's `DenoisingDataset.add_whole_word_mask`, without insertions as in UTUT",
+        source=f"masked spans, 100 sentences of {length} tokens, the same draws",
+        result=f"sentences that differ: {different}",
+    )
     assert not different
 
 
@@ -91,7 +99,7 @@ def _statistics(masked: list[torch.Tensor]) -> tuple[float, float]:
     return float(grid[:, 1:-1].float().mean()), float(runs)
 
 
-def test_our_own_draws_are_distributed_alike() -> None:
+def test_our_own_draws_are_distributed_alike(record_property: Record) -> None:
     """Over 1,000 sentences of 101 units, masked share agrees within 0.01 and runs of masks a sentence within 0.15."""
     stock = _stock()
     ours = [
@@ -102,7 +110,12 @@ def test_our_own_draws_are_distributed_alike() -> None:
         torch.manual_seed(1)
         theirs = [stock.add_whole_word_mask(_sentence(LENGTH), MASKING.share) for _ in range(SENTENCES)]
     (share, runs), (their_share, their_runs) = _statistics(ours), _statistics(theirs)
-    print(f"masked share {share:.4f} and {their_share:.4f}, runs {runs:.3f} and {their_runs:.3f}")
+    compared(
+        record_property,
+        tool="fairseq's `DenoisingDataset`, without insertions as in UTUT",
+        source=f"masked spans, {SENTENCES:,} sentences of {LENGTH} tokens, draws of each",
+        result=f"masked share {share:.4f} and {their_share:.4f}, runs a sentence {runs:.3f} and {their_runs:.3f}",
+    )
     assert 0.2 < share < 0.3
     assert abs(share - their_share) < 0.01
     assert abs(runs - their_runs) < 0.15

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 
+from parity.record import Record, compared
 from tongyeok.engine.translation import UnitTranslator
 from tongyeok.unit2unit import pretraining
 from tongyeok.unit2unit.tags import UTUT, units_of
@@ -165,7 +166,9 @@ def test_monolingual_sentences_are_multilingual_denoisings(
     assert found == wanted
 
 
-def test_stock_fairseq_generate_gives_our_hypotheses(bitext: Path, bare: Path, tmp_path: Path) -> None:
+def test_stock_fairseq_generate_gives_our_hypotheses(
+    bitext: Path, bare: Path, tmp_path: Path, record_property: Record
+) -> None:
     """`fairseq-generate`, with its own mBART-style task, loads the checkpoint and finds the same units as we do.
 
     Our own door forces `<s>`, suppresses other tags and `<mask>`, and lets the tag stand only behind `</s>`, none of
@@ -202,5 +205,10 @@ def test_stock_fairseq_generate_gives_our_hypotheses(bitext: Path, bare: Path, t
     found = UnitTranslator(checkpoint, dictionary, device="cpu").translate(sources, tag="[en]", beam=3)
     ours = {row: " ".join(map(str, units)) for row, units in enumerate(found)}
     different = [row for row in ours if ours[row] != stock[row]]
-    print(f"{len(ours)} hypotheses, different: {different}")
+    compared(
+        record_property,
+        tool="`fairseq-generate --task translation_from_pretrained_bart`",
+        source=f"translation of a toy bitext, UTUT's tags, beam 3, {len(ours)} sentences",
+        result=f"hypotheses that differ: {len(different)}",
+    )
     assert ours == stock

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 
+from parity.record import Record, compared
 from tongyeok.engine.translation import Architecture, UnitTranslator
 from tongyeok.unit2unit.translator import read_pairs, translate_all
 from tongyeok_fairseq import translation_model
@@ -69,7 +70,7 @@ def _models(dictionary: Any, *, pre_norm: bool) -> tuple[Any, UnitTransformer]:
 @pytest.mark.filterwarnings("ignore:Support for mismatched key_padding_mask:UserWarning")  # fairseq under torch 2.13
 @pytest.mark.parametrize("tags", ["prefix", "utut"])
 @pytest.mark.parametrize("pre_norm", [True, False])
-def test_outputs_loss_and_gradients_are_stock(*, pre_norm: bool, tags: str) -> None:
+def test_outputs_loss_and_gradients_are_stock(*, pre_norm: bool, tags: str, record_property: Record) -> None:
     """Logits, label-smoothed loss and all gradients equal stock fairseq's within 1e-5 of their size."""
     from fairseq.criterions.label_smoothed_cross_entropy import LabelSmoothedCrossEntropyCriterion
 
@@ -93,7 +94,13 @@ def test_outputs_loss_and_gradients_are_stock(*, pre_norm: bool, tags: str) -> N
         for p, q in zip(stock.parameters(), ours.parameters(), strict=True)
         if p.grad is not None and p.grad.abs().max() > 1e-6
     ]
-    print(f"logits {largest:.2g}, loss {abs(stock_loss - our_loss) / stock_loss:.2g}, gradients {max(gradients):.2g}")
+    loss = abs(stock_loss - our_loss) / stock_loss
+    compared(
+        record_property,
+        tool="fairseq's `transformer` and `label_smoothed_cross_entropy`",
+        source=f"the translator's training, layer norms {'before' if pre_norm else 'after'}, tags `{tags}`",
+        result=f"largest difference of logits {largest:.1g}; relative: loss {loss:.1g}, gradients {max(gradients):.1g}",
+    )
     assert largest < 1e-5
     assert our_loss == pytest.approx(stock_loss, rel=1e-5)
     assert our_figures["nll_loss"].item() == pytest.approx(stock_figures["nll_loss"].item(), rel=1e-5)
@@ -101,7 +108,7 @@ def test_outputs_loss_and_gradients_are_stock(*, pre_norm: bool, tags: str) -> N
     assert max(gradients) < 1e-4
 
 
-def test_optimizer_is_fairseqs_adam() -> None:
+def test_optimizer_is_fairseqs_adam(record_property: Record) -> None:
     """After ten updates with weight decay all parameters equal those of fairseq's Adam within 1e-6."""
     from fairseq.optim.adam import FairseqAdam
     from omegaconf import OmegaConf
@@ -117,7 +124,12 @@ def test_optimizer_is_fairseqs_adam() -> None:
             optimizer.step()
         finished.append(parameter.detach())
     largest = (finished[0] - finished[1]).abs().max().item()
-    print(f"largest difference {largest:.2g}")
+    compared(
+        record_property,
+        tool="fairseq's Adam",
+        source="the translator's optimizer, ten updates with weight decay",
+        result=f"largest difference of parameters {largest:.1g}",
+    )
     assert largest < 1e-6
 
 
@@ -136,7 +148,7 @@ def trained(bitext: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root / "out"
 
 
-def test_stock_fairseq_generate_gives_our_hypotheses(bitext: Path, trained: Path) -> None:
+def test_stock_fairseq_generate_gives_our_hypotheses(bitext: Path, trained: Path, record_property: Record) -> None:
     """`fairseq-generate --prefix-size 1`, without this project, loads the checkpoint and finds the same units as we do.
 
     Our own door suppresses tags and `<s>`, which a trained model does not choose anyway.
@@ -170,5 +182,10 @@ def test_stock_fairseq_generate_gives_our_hypotheses(bitext: Path, trained: Path
     found = translate_all(translator, sources, tags, beam=3)
     ours = {row: " ".join([tags[row], *map(str, units)]) for row, units in enumerate(found)}
     different = [row for row in ours if ours[row] != stock[row]]
-    print(f"{len(ours)} hypotheses, different: {different}")
+    compared(
+        record_property,
+        tool="`fairseq-generate --prefix-size 1`",
+        source=f"translation of a toy bitext, beam 3, {len(ours)} sentences",
+        result=f"hypotheses that differ: {len(different)}",
+    )
     assert ours == stock
