@@ -69,7 +69,7 @@ class Chain:
             raise CheckpointError(
                 f"{dictionary}: {error}; its units must be those of {kmeans / FILE}: rebuild `translator`"
             ) from None
-        speaker = UnitVocoder.load(vocoder, device)
+        speaker = UnitVocoder.load(vocoder, device).folded()
         if speaker.source != source:
             raise CheckpointError(f"{vocoder}: speaks units of {speaker.source}, not of {source}; rebuild `vocoder`")
         return Chain(

@@ -112,7 +112,7 @@ def measure(
     rows = [row for group in utterances.values() for row in group]
     vectors = embed(encoder, [partial(read_location, folders.corpus, row.audio) for row in rows])
     voices = {row.utt: vector for row, vector in zip(rows, vectors, strict=True)}
-    vocoder = UnitVocoder.load(folders.vocoder, device)
+    vocoder = UnitVocoder.load(folders.vocoder, device).folded()
     made = resynthesise(utterances, voices, units=folders.units, vocoder=vocoder)
     heard = listen(utterances, made, voices, corpus=folders.corpus, whisper=whisper, encoder=encoder)
     return Resynthesis(heard=heard, made=made)

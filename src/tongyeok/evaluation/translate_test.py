@@ -91,7 +91,7 @@ def run(cfg: TranslateTestConfig, *, inputs: Inputs, outputs: Path, context: Con
     references = unique(row.pair.target for rows in pairs.values() for row in rows)
     source, true_units = read_languages(inputs.units, sorted({utterance.lang for utterance in references}))
     translator = UnitTranslator(inputs.translator / "checkpoint.pt", inputs.translator / DICTIONARY, device=device)
-    vocoder = UnitVocoder.load(inputs.vocoder, device)
+    vocoder = UnitVocoder.load(inputs.vocoder, device).folded()
 
     hypotheses = {
         direction: search_units(translator, [row.source_units for row in rows], cfg, tag=tag_of(rows[0].target_units))

@@ -90,3 +90,6 @@ class Generator(nn.Module, ABC):
         """Turn this generator into one of a single language, exactly; any language index then gives that one."""
         self.conditioning.fold(language)
         self.durations.fold(language)
+
+    def fold_norms(self) -> None:
+        """Do once what does not depend on what is said; afterwards the generator can speak, but not be saved."""

@@ -12,6 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import leaky_relu
+from torch.nn.utils import parametrize
 from torch.nn.utils.parametrizations import weight_norm
 
 from tongyeok import config
@@ -84,6 +85,41 @@ def refuse_other_hops(upsample_rates: tuple[int, ...]) -> None:
         )
 
 
+class Convolution(nn.Conv1d):
+    """A convolution along time that keeps the length.
+
+    Time is the width of an image of height 1 whose channels lie side by side in memory: CPUs are up to twice as fast
+    with it as with PyTorch's layout of one-dimensional convolutions.
+    """
+
+    def __init__(self, channels: int, made: int, kernel: int, dilation: int) -> None:
+        super().__init__(channels, made, kernel, dilation=dilation, padding=dilation * (kernel - 1) // 2)
+
+    def forward(self, image: Float[Tensor, "batch channels 1 samples"]) -> Float[Tensor, "batch made 1 samples"]:
+        """As many samples."""
+        padding, dilation = (0, int(self.padding[0])), (1, self.dilation[0])
+        return torch.conv2d(image, as_image(self.weight), self.bias, padding=padding, dilation=dilation)
+
+
+class Upsampling(nn.ConvTranspose1d):
+    """A transposed convolution along time that makes `rate` samples of one, on images as `Convolution`'s."""
+
+    def __init__(self, channels: int, made: int, kernel: int, rate: int) -> None:
+        super().__init__(channels, made, kernel, stride=rate, padding=(kernel - rate) // 2)
+
+    def forward(  # type: ignore[override]
+        self, image: Float[Tensor, "batch channels 1 samples"]
+    ) -> Float[Tensor, "batch made 1 more"]:
+        """`rate` times as many samples."""
+        padding, stride = (0, int(self.padding[0])), (1, self.stride[0])
+        return nn.functional.conv_transpose2d(image, as_image(self.weight), self.bias, stride=stride, padding=padding)
+
+
+def as_image(weight: Float[Tensor, "first second kernel"]) -> Float[Tensor, "first second 1 kernel"]:
+    """Weights of a convolution along time for images with their channels last."""
+    return weight.unsqueeze(2).contiguous(memory_format=torch.channels_last)
+
+
 class ResBlock(nn.Module):
     """Pairs of a dilated and a plain convolution, each pair around a residual connection."""
 
@@ -92,10 +128,11 @@ class ResBlock(nn.Module):
         self.convs1 = nn.ModuleList(_convolution(channels, channels, kernel, dilation) for dilation in dilations)
         self.convs2 = nn.ModuleList(_convolution(channels, channels, kernel) for _ in dilations)
 
-    def forward(self, x: Float[Tensor, "batch channels samples"]) -> Float[Tensor, "batch channels samples"]:
+    def forward(self, x: Float[Tensor, "batch channels 1 samples"]) -> Float[Tensor, "batch channels 1 samples"]:
         """Same shape."""
         for dilated, plain in zip(self.convs1, self.convs2, strict=True):
-            x = plain(leaky_relu(dilated(leaky_relu(x, SLOPE)), SLOPE)) + x
+            inner = leaky_relu(dilated(leaky_relu(x, SLOPE)), SLOPE, inplace=True)
+            x = plain(inner).add_(x)
         return x
 
 
@@ -115,11 +152,7 @@ class HifiganGenerator(Generator):
         self.ups, self.resblocks = nn.ModuleList(), nn.ModuleList()
         channels = cfg.initial_channels
         for rate, kernel in zip(cfg.upsample_rates, cfg.upsample_kernels, strict=True):
-            self.ups.append(
-                weight_norm(
-                    nn.ConvTranspose1d(channels, channels // 2, kernel, stride=rate, padding=(kernel - rate) // 2)
-                )
-            )
+            self.ups.append(weight_norm(Upsampling(channels, channels // 2, kernel, rate)))
             channels //= 2
             for width, dilations in zip(cfg.resblock_kernels, cfg.resblock_dilations, strict=True):
                 self.resblocks.append(ResBlock(channels=channels, kernel=width, dilations=dilations))
@@ -127,20 +160,30 @@ class HifiganGenerator(Generator):
 
     def decode(self, frames: Float[Tensor, "batch frames 256"]) -> Float[Tensor, "batch samples"]:
         """Waveform of exactly frames * UNIT_HOP samples, in [-1, 1]."""
-        x = self.conv_pre(frames.transpose(1, 2))
+        x = self.conv_pre(frames.transpose(1, 2).unsqueeze(2))
         for stage, upsample in enumerate(self.ups):
-            x = upsample(leaky_relu(x, SLOPE))
+            x = upsample(leaky_relu(x, SLOPE, inplace=True))
             first, *others = self.resblocks[stage * self.blocks_each : (stage + 1) * self.blocks_each]
             total = first(x)
             for block in others:
-                total = total + block(x)
-            x = total / self.blocks_each
-        waveform: Float[Tensor, "batch samples"] = torch.tanh(self.conv_post(leaky_relu(x)))[:, 0].float()
+                total += block(x)
+            x = total.div_(self.blocks_each)
+        waveform: Float[Tensor, "batch samples"] = torch.tanh(self.conv_post(leaky_relu(x)))[:, 0, 0].float()
         return waveform
+
+    @torch.no_grad()
+    def fold_norms(self) -> None:
+        """Turn normalised weights into plain ones, laid out as images: a generator that speaks, no longer one to save.
+
+        Otherwise every call would norm and lay out all of them again.
+        """
+        for module in list(self.modules()):
+            if isinstance(module, Convolution | Upsampling):
+                parametrize.remove_parametrizations(module, "weight")
+                module.weight = nn.Parameter(as_image(module.weight).squeeze(2), requires_grad=False)
 
 
 def _convolution(channels: int, made: int, kernel: int, dilation: int = 1) -> nn.Module:
     """A weight-normalised convolution that keeps the length."""
-    padding = dilation * (kernel - 1) // 2
-    module: nn.Module = weight_norm(nn.Conv1d(channels, made, kernel, dilation=dilation, padding=padding))
+    module: nn.Module = weight_norm(Convolution(channels, made, kernel, dilation))
     return module

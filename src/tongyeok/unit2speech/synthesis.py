@@ -1,7 +1,8 @@
 """A finished vocoder: saved as `generator.safetensors` and `config.json`, loaded without running code, spoken with."""
 
+import copy
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -92,6 +93,12 @@ class UnitVocoder:
             partial.write_bytes(safetensors.torch.save(state))
         values = {"generator": asdict(self.cfg), "languages": list(self.languages), "source": asdict(self.source)}
         write_json(folder / CONFIG, values)
+
+    def folded(self) -> "UnitVocoder":
+        """The same vocoder with what does not depend on the units done once: to speak much, not to be saved."""
+        generator = copy.deepcopy(self.generator)
+        generator.fold_norms()
+        return replace(self, generator=generator)
 
     def synthesise(
         self,

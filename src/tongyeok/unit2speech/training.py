@@ -69,7 +69,7 @@ class Task:
     opponent: Opponent | None = None
 
 
-class _Player:
+class Player:
     """A module with its loss and its optimiser."""
 
     def __init__(self, module: nn.Module, loss: Callable[[int], Float[Tensor, ""]], schedule: Schedule) -> None:
@@ -131,10 +131,10 @@ def optimise(task: Task, schedule: Schedule, *, state: Path, on_metrics: OnMetri
     Raises:
         TrainingError: a loss is not finite.
     """
-    players: dict[str, _Player] = {}
+    players: dict[str, Player] = {}
     if task.opponent is not None:
-        players["opponent_loss"] = _Player(task.opponent.module, task.opponent.loss, schedule)
-    players["loss"] = _Player(task.module, task.loss, schedule)
+        players["opponent_loss"] = Player(task.opponent.module, task.opponent.loss, schedule)
+    players["loss"] = Player(task.module, task.loss, schedule)
     progress = _resume(players, state, device=next(task.module.parameters()).device)
     bar = tqdm(total=schedule.updates, initial=progress.step, desc=task.name, unit="update", disable=None)
     with bar, torch.random.fork_rng(devices=_accelerators(task.module)):
@@ -164,7 +164,7 @@ def _accelerators(module: nn.Module) -> list[torch.device]:
     return [] if device.type == "cpu" else [device]
 
 
-def _resume(players: Mapping[str, _Player], state: Path, *, device: torch.device) -> _Progress:
+def _resume(players: Mapping[str, Player], state: Path, *, device: torch.device) -> _Progress:
     if not state.is_file():
         return _Progress()
     saved = torch.load(state, map_location=device, weights_only=True)
@@ -173,7 +173,7 @@ def _resume(players: Mapping[str, _Player], state: Path, *, device: torch.device
     return _Progress(step=saved["step"], summed=saved["summed"], rows=saved["rows"])
 
 
-def _save(players: Mapping[str, _Player], progress: _Progress, state: Path) -> None:
+def _save(players: Mapping[str, Player], progress: _Progress, state: Path) -> None:
     with files.whole(state) as partial:
         torch.save(
             {
