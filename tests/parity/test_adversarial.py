@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from parity.golden import hifigan
+from parity.record import Record, compared
 from tongyeok.unit2speech.adversarial import AdversarialConfig, Contest
 from tongyeok.unit2speech.clips import Batch
 from tongyeok.unit2speech.discriminators import Discriminators, build_discriminators
@@ -56,10 +57,11 @@ class Recorded(torch.nn.Module):
         return self.samples * 1
 
 
-def test_discriminators_are_hifigans(golden: dict[str, np.ndarray]) -> None:
+def test_discriminators_are_hifigans(golden: dict[str, np.ndarray], record_property: Record) -> None:
     """Given the same weights, every score of the eight discriminators is HiFi-GAN's, to 1e-5."""
     made = build_discriminators(shrink=1, seed=1).eval()
     fill(made)
+    largest = 0.0
     for kind, samples in zip(("real", "made"), hifigan.waveforms(), strict=True):
         with torch.inference_mode():
             verdicts = made(torch.from_numpy(samples))
@@ -68,9 +70,16 @@ def test_discriminators_are_hifigans(golden: dict[str, np.ndarray]) -> None:
             assert verdict.scores.shape == expected.shape
             difference = np.abs(verdict.scores.numpy() - expected).max()
             assert difference < 1e-5, f"{kind}, discriminator {number}: largest difference {difference}"
+            largest = max(largest, float(difference))
+    compared(
+        record_property,
+        tool="jik876/hifi-gan's discriminators (matcha-tts)",
+        source="golden values: 2 real and 2 made waveforms",
+        result=f"largest difference of a score {largest:.1e}",
+    )
 
 
-def test_losses_are_hifigans(golden: dict[str, np.ndarray]) -> None:
+def test_losses_are_hifigans(golden: dict[str, np.ndarray], record_property: Record) -> None:
     """The discriminators' loss, the generator's and its gradient at every sample are HiFi-GAN's, to 1e-5 of each."""
     real, made = hifigan.waveforms()
     generator = Recorded(made)
@@ -88,13 +97,25 @@ def test_losses_are_hifigans(golden: dict[str, np.ndarray]) -> None:
     assert generator.samples.grad is not None
     expected = golden["gradient"][:, 0]
     difference = np.abs(generator.samples.grad.numpy() - expected).max() / np.abs(expected).max()
+    compared(
+        record_property,
+        tool="jik876/hifi-gan's losses (matcha-tts)",
+        source="golden values: the same waveforms",
+        result=f"gradient towards the samples equal to {difference:.1e} of its largest value",
+    )
     assert difference < 1e-5, f"largest difference of the gradient {difference} of its largest value"
 
 
-def test_log_mels_are_hifigans(golden: dict[str, np.ndarray]) -> None:
+def test_log_mels_are_hifigans(golden: dict[str, np.ndarray], record_property: Record) -> None:
     """Log mels equal HiFi-GAN's `mel_spectrogram` to 1e-4, one frame for each hop."""
     real, _ = hifigan.waveforms()
     made = LogMel(MEL)(torch.from_numpy(real)).numpy()
     assert made.shape == golden["log_mels"].shape == (2, 80, 8960 // 256)
     difference = np.abs(made - golden["log_mels"]).max()
+    compared(
+        record_property,
+        tool="jik876/hifi-gan's `mel_spectrogram` (matcha-tts)",
+        source="golden values: 2 waveforms",
+        result=f"largest difference of a log mel {difference:.1e}",
+    )
     assert difference < 1e-4, f"largest difference {difference}"

@@ -13,6 +13,7 @@ import pytest
 import soundfile
 import torch
 
+from parity.record import Record, compared
 from tongyeok.base.units import run_lengths
 from tongyeok.unit2speech.export import export, fairseq_state
 from tongyeok.unit2speech.reference_config import reference_of
@@ -50,7 +51,7 @@ def ours(made: UnitVocoder, units: np.ndarray, *, lang: str, predict: bool) -> n
     return made.synthesise(units, dvector=DVECTOR, lang=lang, predict_durations=predict)
 
 
-def test_weights_are_fairseqs_at_full_size() -> None:
+def test_weights_are_fairseqs_at_full_size(record_property: Record) -> None:
     """At AV2AV's dimensions, names and shapes of the exported weights are those of fairseq's `CodeGenerator`."""
     importlib.import_module("tongyeok_fairseq")
     from fairseq.models.text_to_speech.codehifigan import CodeGenerator
@@ -61,9 +62,15 @@ def test_weights_are_fairseqs_at_full_size() -> None:
     assert {name: tensor.shape for name, tensor in made.items()} == {
         name: tensor.shape for name, tensor in expected.items()
     }
+    compared(
+        record_property,
+        tool="fairseq's `CodeGenerator` of AV2AV's size",
+        source="exported weights, 1,000 units",
+        result=f"names and shapes of {len(expected)} tensors equal",
+    )
 
 
-def test_the_generator_is_fairseqs() -> None:
+def test_the_generator_is_fairseqs(record_property: Record) -> None:
     """Given the same weights, the waveform is that of fairseq's `Generator`, to 1e-6 of full scale."""
     importlib.import_module("tongyeok_fairseq")
     from fairseq.models.text_to_speech.hifigan import Generator
@@ -75,11 +82,19 @@ def test_the_generator_is_fairseqs() -> None:
     frames = torch.randn(2, 20, 256, generator=torch.Generator().manual_seed(1))
     with torch.inference_mode():
         difference = (made.generator.decode(frames) - reference(frames.transpose(1, 2))[:, 0]).abs().max()
+    compared(
+        record_property,
+        tool="fairseq's HiFi-GAN `Generator`",
+        source="20 random frames twice, the same weights",
+        result=f"largest difference {difference:.1e} of full scale",
+    )
     assert difference < 1e-6, f"largest difference {difference}"
 
 
 @pytest.mark.parametrize(("lang", "channels"), [("en", 32), ("ko", 32), ("ko", 512)])
-def test_fairseq_speaks_the_exported_language(tmp_path: Path, lang: str, channels: int) -> None:
+def test_fairseq_speaks_the_exported_language(
+    tmp_path: Path, lang: str, channels: int, record_property: Record
+) -> None:
     """Of the same units and d-vector, fairseq's waveform equals ours to 1e-6, with and without duration prediction."""
     made = vocoder(initial_channels=channels)
     export(made, lang=lang, outputs=tmp_path)
@@ -90,6 +105,12 @@ def test_fairseq_speaks_the_exported_language(tmp_path: Path, lang: str, channel
         assert got.shape == expected.shape
         assert expected.std() > 1e-3
         difference = np.abs(got - expected).max()
+        compared(
+            record_property,
+            tool="fairseq's `CodeHiFiGANVocoder`",
+            source=f"an export of {channels} channels, {lang}, {'predicted' if predict else 'true'} durations",
+            result=f"largest difference {difference:.1e} of full scale",
+        )
         assert difference < 1e-6, f"largest difference {difference}"
 
 
@@ -107,7 +128,7 @@ def test_repeats_double_the_speech_in_fairseq_and_not_here(tmp_path: Path) -> No
     assert ours(made, units, lang="ko", predict=True).size == true
 
 
-def test_fairseqs_script_speaks_an_exported_voice(tmp_path: Path) -> None:
+def test_fairseqs_script_speaks_an_exported_voice(tmp_path: Path, record_property: Record) -> None:
     """`generate_waveform_from_code.py --dur-prediction` on an export with a voice writes our waveform, to 16 bits."""
     import fairseq
 
@@ -131,4 +152,10 @@ def test_fairseqs_script_speaks_an_exported_voice(tmp_path: Path) -> None:
     assert rate == 16_000
     assert written.shape == expected.shape
     difference = np.abs(written - expected).max()
+    compared(
+        record_property,
+        tool="fairseq's `generate_waveform_from_code.py`",
+        source="an export with one voice, 16-bit WAV",
+        result=f"largest difference {difference * 32768:.2f} steps of 16 bits",
+    )
     assert difference <= 1 / 32768, f"largest difference {difference}"

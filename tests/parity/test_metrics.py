@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import sacrebleu
 
+from parity.record import Record, compared
 from tongyeok.base.error_rates import cer, wer
 from tongyeok.evaluation import metrics
 
@@ -63,29 +64,40 @@ def korean() -> tuple[list[str], list[str]]:
 
 
 @pytest.mark.parametrize("lang", ["en", "ko", "zh"])
-def test_bleu_is_sacrebleu(texts: tuple[list[str], list[str]], lang: str) -> None:
+def test_bleu_is_sacrebleu(texts: tuple[list[str], list[str]], lang: str, record_property: Record) -> None:
     """Corpus BLEU from summed statistics is sacrebleu's corpus score, to the last bit."""
     hypotheses, references = texts
     wanted = sacrebleu.BLEU(lowercase=True, tokenize=metrics.tokeniser(lang)).corpus_score(hypotheses, [references])
     found = metrics.bleu(metrics.bleu_counts(hypotheses, references, lang=lang))
-    print(f"largest difference: {abs(found - wanted.score)}")
+    compared(
+        record_property,
+        tool="sacrebleu's `BLEU`",
+        source=f"200 spoilt sentences, {metrics.tokeniser(lang)}",
+        result=f"largest difference {abs(found - wanted.score):.1e}",
+    )
     assert found == wanted.score
 
 
 @pytest.mark.parametrize("tokenise", ["ko-mecab", "char", "13a"])
-def test_korean_bleu_is_sacrebleu(korean: tuple[list[str], list[str]], tokenise: str) -> None:
+def test_korean_bleu_is_sacrebleu(korean: tuple[list[str], list[str]], tokenise: str, record_property: Record) -> None:
     """BLEU of morphemes, of characters and of words is what `sacrebleu.corpus_bleu` gives, to the last bit."""
     hypotheses, references = korean
     wanted = sacrebleu.corpus_bleu(hypotheses, [references], tokenize=tokenise, lowercase=True).score
     assert 1 < wanted < 99
     assert metrics.corpus_bleu(hypotheses, references, tokenise=tokenise) == wanted
+    compared(
+        record_property,
+        tool="sacrebleu's `corpus_bleu`",
+        source=f"200 spoilt Korean sentences, {tokenise}",
+        result="equal to the bit",
+    )
     if tokenise == metrics.tokeniser("ko"):
         assert metrics.bleu(metrics.bleu_counts(hypotheses, references, lang="ko")) == wanted
 
 
 @pytest.mark.parametrize("tokenise", ["ko-mecab", "char", "13a"])
 def test_figures_and_signatures_are_the_command_lines(
-    korean: tuple[list[str], list[str]], tokenise: str, tmp_path: Path
+    korean: tuple[list[str], list[str]], tokenise: str, tmp_path: Path, record_property: Record
 ) -> None:
     """The command line of sacrebleu prints the same BLEU and chrF++ with the same signatures, to its ten places."""
     for name, lines in zip(("hypotheses", "references"), korean, strict=True):
@@ -98,9 +110,15 @@ def test_figures_and_signatures_are_the_command_lines(
     assert bleu["signature"] == metrics.bleu_signature(tokenise)
     assert chrf["score"] == round(metrics.chrf(*korean, words=metrics.CHRF_PLUS_PLUS_WORDS), 10)
     assert chrf["signature"] == metrics.chrf_signature(metrics.CHRF_PLUS_PLUS_WORDS)
+    compared(
+        record_property,
+        tool="sacrebleu's command line",
+        source=f"the same Korean sentences, {tokenise}",
+        result="BLEU and chrF++ equal to ten places, signatures equal",
+    )
 
 
-def test_bootstrap_is_sacrebleu(texts: tuple[list[str], list[str]]) -> None:
+def test_bootstrap_is_sacrebleu(texts: tuple[list[str], list[str]], record_property: Record) -> None:
     """Mean and half width over 1000 resamples are those that sacrebleu prints for its own seed.
 
     Tolerance 1e-5: sacrebleu resamples in float32.
@@ -111,7 +129,12 @@ def test_bootstrap_is_sacrebleu(texts: tuple[list[str], list[str]]) -> None:
     resampled = metrics.resampled_bleu(counts, metrics.pick(len(counts), resamples=1000, seed=12345))
     found = metrics.interval(metrics.bleu(counts), resampled)
     differences = abs(resampled.mean() - wanted._mean), abs((found.high - found.low) / 2 - wanted._ci)
-    print(f"largest difference: {max(differences)}")
+    compared(
+        record_property,
+        tool="sacrebleu's bootstrap",
+        source="200 spoilt sentences, 1,000 resamples, its seed",
+        result=f"mean and half width equal to {max(differences):.1e}",
+    )
     assert max(differences) < 1e-5
 
 
@@ -133,18 +156,29 @@ def test_chrf_signature_is_sacrebleu(words: int, inside: str) -> None:
     assert inside in metrics.chrf_signature(words)
 
 
-def test_chrf_is_sacrebleu(texts: tuple[list[str], list[str]]) -> None:
+def test_chrf_is_sacrebleu(texts: tuple[list[str], list[str]], record_property: Record) -> None:
     """ChrF is sacrebleu's default, chrF2."""
     hypotheses, references = texts
     assert metrics.chrf(hypotheses, references) == sacrebleu.corpus_chrf(hypotheses, [references]).score
+    compared(
+        record_property,
+        tool="sacrebleu's `corpus_chrf`",
+        source="200 spoilt sentences",
+        result="equal to the bit",
+    )
 
 
-def test_wer_is_jiwer(texts: tuple[list[str], list[str]]) -> None:
+def test_wer_is_jiwer(texts: tuple[list[str], list[str]], record_property: Record) -> None:
     """WER over the corpus is jiwer's; tolerance 1e-12."""
     hypotheses, references = texts
     wanted = 100 * jiwer.wer(references, hypotheses)
     found = wer(hypotheses, references)
-    print(f"largest difference: {abs(found - wanted)}")
+    compared(
+        record_property,
+        tool="jiwer's `wer`",
+        source="200 spoilt sentences",
+        result=f"largest difference {abs(found - wanted):.1e}",
+    )
     assert found == pytest.approx(wanted, abs=1e-12)
 
 

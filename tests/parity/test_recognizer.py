@@ -18,6 +18,7 @@ from fairseq.models.hubert.hubert_asr import HubertCtc, HubertCtcConfig
 from omegaconf import OmegaConf
 from rapidfuzz.distance import Levenshtein
 
+from parity.record import Record, compared
 from tongyeok import config
 from tongyeok.base.stage import silent
 from tongyeok.engine.recognizer import RecognizerConfig
@@ -93,7 +94,7 @@ def _batch() -> dict[str, torch.Tensor]:
     return {"source": source, "padding_mask": padding}
 
 
-def test_the_model_is_fairseqs(models: tuple[Any, Any]) -> None:
+def test_the_model_is_fairseqs(models: tuple[Any, Any], record_property: Record) -> None:
     """Parameters have the same names, shapes and pre-trained values; outputs outside training are equal to the bit."""
     ours, stock = models
     left, right = ours.state_dict(), stock.state_dict()
@@ -104,9 +105,17 @@ def test_the_model_is_fairseqs(models: tuple[Any, Any]) -> None:
         found, expected = ours(**_batch()), stock(**_batch())
     assert torch.equal(found["encoder_out"], expected["encoder_out"])
     assert torch.equal(found["padding_mask"], expected["padding_mask"])
+    compared(
+        record_property,
+        tool="fairseq's `HubertCtc`",
+        source="a fine-tuned toy HuBERT, 3 noises, one padded",
+        result=f"{len(left)} tensors and the outputs equal to the bit",
+    )
 
 
-def test_the_loss_and_errors_are_fairseqs(models: tuple[Any, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_loss_and_errors_are_fairseqs(
+    models: tuple[Any, Any], monkeypatch: pytest.MonkeyPatch, record_property: Record
+) -> None:
     """Loss, sample size and letter errors equal those of the stock criterion, whose `editdistance` is lent it here."""
     shim = types.ModuleType("editdistance")
     shim.eval = Levenshtein.distance  # type: ignore[attr-defined]
@@ -130,9 +139,15 @@ def test_the_loss_and_errors_are_fairseqs(models: tuple[Any, Any], monkeypatch: 
         expected_log["c_errors"],
         expected_log["c_total"],
     )
+    compared(
+        record_property,
+        tool="fairseq's `CtcCriterion`, its `editdistance` lent",
+        source="the same batch, 11 letters",
+        result="loss equal to the bit, letter errors equal",
+    )
 
 
-def test_fairseq_loads_a_finished_recogniser(folder: Path, tmp_path: Path) -> None:
+def test_fairseq_loads_a_finished_recogniser(folder: Path, tmp_path: Path, record_property: Record) -> None:
     """Stock's loader builds it from its own file alone and computes the same scores."""
     inputs = recognizer.Inputs(corpus=folder / "corpus", manifest=folder / "manifest", hubert=folder / "hubert")
     cfg = config.build(RecognizerConfig, VALUES | {"updates": 2}, where="recognizer")
@@ -146,4 +161,10 @@ def test_fairseq_loads_a_finished_recogniser(folder: Path, tmp_path: Path) -> No
     with torch.no_grad():
         expected = model.eval()(source=torch.from_numpy(clip)[None], padding_mask=None)["encoder_out"][:, 0]
     assert torch.equal(Decoder(path, device="cpu").logits(clip), expected)
+    compared(
+        record_property,
+        tool="fairseq's `load_model_ensemble_and_task`",
+        source="a recogniser that our stage trained",
+        result="loads; scores of a clip equal to the bit",
+    )
     assert HUBERT["encoder_embed_dim"] == model.w2v_encoder.proj.in_features

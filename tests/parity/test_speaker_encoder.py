@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 
+from parity.record import Record, compared
 from tongyeok.errors import CheckpointError
 from tongyeok.unit2speech.mel import MelSpectrogram
 from tongyeok.unit2speech.speaker_encoder import load_speaker_encoder, partial_starts, raise_volume, weights_path
@@ -61,11 +62,17 @@ def clips() -> tuple[list[np.ndarray], np.ndarray]:
         return [quiet[:length] for length in golden["lengths"]], golden["dvectors"]
 
 
-def test_embeddings_are_the_untouched_packages() -> None:
+def test_embeddings_are_the_untouched_packages(record_property: Record) -> None:
     """d-vectors equal those of resemblyzer with librosa, volume raised and silences kept, to 1e-4."""
     recordings, expected = clips()
     made = load_speaker_encoder().embed(recordings)
     difference = np.abs(made - expected).max()
+    compared(
+        record_property,
+        tool="resemblyzer 0.1.4 with librosa",
+        source="golden values: d-vectors of synthetic recordings",
+        result=f"largest difference {difference:.1e}",
+    )
     assert difference < 1e-4, f"largest difference {difference}"
 
 
@@ -79,7 +86,7 @@ def test_bfloat16_hardly_turns_a_voice() -> None:
     assert turned.max() < 5, f"turned by {turned.max()} degrees"
 
 
-def test_embeddings_are_its_codes(resemblyzer: SimpleNamespace) -> None:
+def test_embeddings_are_its_codes(resemblyzer: SimpleNamespace, record_property: Record) -> None:
     """d-vectors equal those of resemblyzer's own network and windows on the same mels, to 1e-5."""
     theirs = resemblyzer.voice_encoder.VoiceEncoder("cpu", verbose=False)
     recordings, _ = clips()
@@ -87,23 +94,41 @@ def test_embeddings_are_its_codes(resemblyzer: SimpleNamespace) -> None:
     volume = [resemblyzer.audio.normalize_volume(clip, -30, increase_only=True) for clip in recordings]
     expected = np.stack([theirs.embed_utterance(clip) for clip in volume])
     difference = np.abs(made - expected).max()
+    compared(
+        record_property,
+        tool="resemblyzer's `VoiceEncoder`",
+        source="the same mels",
+        result=f"d-vectors equal to {difference:.1e}",
+    )
     assert difference < 1e-5, f"largest difference {difference}"
 
 
-def test_windows_are_its_windows(resemblyzer: SimpleNamespace) -> None:
+def test_windows_are_its_windows(resemblyzer: SimpleNamespace, record_property: Record) -> None:
     """Partial windows start where resemblyzer's do, for every length from 10 ms to 6 s."""
     slices = resemblyzer.voice_encoder.VoiceEncoder.compute_partial_slices
     for samples in range(160, 96_000, 97):
         _, frames = slices(samples, 1.3, 0.75)
         assert partial_starts(samples) == [piece.start for piece in frames], f"{samples} samples"
+    compared(
+        record_property,
+        tool="resemblyzer's `compute_partial_slices`",
+        source="recordings of 10 ms to 6 s",
+        result="windows equal",
+    )
 
 
-def test_volume_is_its_volume(resemblyzer: SimpleNamespace) -> None:
+def test_volume_is_its_volume(resemblyzer: SimpleNamespace, record_property: Record) -> None:
     """Quiet recordings are raised to -30 dBFS as resemblyzer does, to 1e-7; loud ones stay."""
     recordings, _ = clips()
     for clip in (recordings[0], recordings[0] * 40):
         expected = resemblyzer.audio.normalize_volume(clip, -30, increase_only=True)
         difference = np.abs(raise_volume(clip) - expected).max()
+        compared(
+            record_property,
+            tool="resemblyzer's `normalize_volume`",
+            source="a quiet and a loud recording",
+            result=f"largest difference {difference:.1e}",
+        )
         assert difference < 1e-7, f"largest difference {difference}"
 
 
