@@ -12,7 +12,7 @@ from tongyeok.base.manifests import read_manifest
 
 @cache
 def corpus(groups: int) -> Path:
-    """A folder with `corpus/` and `manifest/` of the first `groups` sentence groups for training, made once a process."""
+    """A folder with `corpus/` and `manifest/` of the first `groups` sentence groups to train on."""
     folder = Path(mkdtemp(prefix="tongyeok-bench-"))
     stages = {
         "corpus": ["--data", "data", "--set", f"corpus.source.max_groups={{train: {groups}, valid: 4, test: 4}}"],

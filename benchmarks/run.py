@@ -96,10 +96,9 @@ def table(paths: Mapping[str, Any]) -> str:
         rows = {path: found} | {f"{path}, {name}": each for name, each in found.get("variants", {}).items()}
         for name, row in rows.items():
             low, high = row["ratio_range"]
-            lines.append(
-                f"| `{name}` | {row['unit']} | {row['ours']:,.4g} | {row['stock']:,.4g} | "
-                f"**{row['ratio']}x** ({low} to {high}) | {row['ours_memory_mib']:.0f} / {row['stock_memory_mib']:.0f} |"
-            )
+            memory = f"{row['ours_memory_mib']:.0f} / {row['stock_memory_mib']:.0f}"
+            speeds = f"{row['ours']:,.4g} | {row['stock']:,.4g}"
+            lines.append(f"| `{name}` | {row['unit']} | {speeds} | **{row['ratio']}x** ({low} to {high}) | {memory} |")
     return "\n".join(lines) + "\n"
 
 
