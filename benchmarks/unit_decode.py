@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 import yaml
-from fairseq.data import Dictionary, LanguagePairDataset, data_utils
+from fairseq.data import Dictionary, LanguagePairDataset
 from fairseq.sequence_generator import SequenceGenerator
 from paired import Row, compare
 
@@ -47,7 +47,7 @@ def rows() -> list[Row]:
     ours = UnitTranslator(folder / "checkpoint.pt", folder / "dict.txt", device="cpu")
     stock = translation_model.load_translation_model(folder / "checkpoint.pt", dictionary).eval()
     found = [" ".join(map(str, units)) for units in ours.translate(sources, tag="<en>", **SEARCH)]
-    expected = _generate(stock, dictionary, sources)
+    expected = generate(stock, dictionary, sources, tag="<en>")
     equal = sum(one == other for one, other in zip(found, expected, strict=True))
     if equal < 0.99 * TESTED:
         raise RuntimeError(f"only {equal} of {TESTED} hypotheses are fairseq's")
@@ -58,7 +58,7 @@ def rows() -> list[Row]:
             unit="target units",
             amount=(amount := sum(len(units.split()) for units in found)),
             ours=lambda: ours.translate(sources, tag="<en>", **SEARCH),
-            stock=lambda: _generate(stock, dictionary, sources),
+            stock=lambda: generate(stock, dictionary, sources, tag="<en>"),
             rounds=ROUNDS,
             parity=f"{equal} of {TESTED} hypotheses equal unit for unit",
             limit=lambda speed: (
@@ -112,17 +112,15 @@ def _collate(dictionary: Dictionary, sources: list[str], targets: list[str]) -> 
     return data.collater([data[index] for index in range(len(data))])
 
 
-def _generate(model: Any, dictionary: Dictionary, sources: list[str]) -> list[str]:
+def generate(model: Any, dictionary: Dictionary, sources: list[str], *, tag: str) -> list[str]:
     """What `fairseq_cli.generate` does with `--prefix-size 1`, without reading files and printing.
 
-    Its batches: sorted by length, `--max-tokens` as ours, eight sentences at a time (`required_batch_size_multiple`).
+    Its batches: sorted by length, `--max-tokens` as ours. With `--required-batch-size-multiple` 8, the default, fewer
+    than eight sentences would get no batch at all, so it is 1.
     """
-    data = _dataset(dictionary, sources, ["<en>"] * len(sources))
-    batches = data_utils.batch_by_size(
-        data.ordered_indices(),
-        data.num_tokens,
-        max_tokens=SEARCH["batch_tokens"],
-        required_batch_size_multiple=8,
+    data = _dataset(dictionary, sources, [tag] * len(sources))
+    batches = data.batch_by_size(
+        data.ordered_indices(), max_tokens=SEARCH["batch_tokens"], required_batch_size_multiple=1
     )
     generator = SequenceGenerator(
         [model],
