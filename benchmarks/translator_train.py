@@ -39,7 +39,7 @@ class Case:
 
 
 CASES = {
-    "": Case(profile="paper", units=1000, sentences=8, lengths=(60, 170), rounds=3),
+    "": Case(profile="paper", units=1000, sentences=6, lengths=(60, 170), rounds=3),
     "demo": Case(profile="demo", units=200, sentences=54, lengths=(30, 85), rounds=7),  # 3,000 tokens, as its batches
 }
 

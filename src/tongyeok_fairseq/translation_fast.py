@@ -3,7 +3,7 @@
 fairseq pads every sentence to the longest of its batch, projects query, key and value one after the other, takes
 attention over encoder states off the fast path, and draws dropout masks one number at a time. Here the sentences of a
 batch lie end to end, so that no sum runs over padding; projections of the same input are one matrix product; and a mask
-takes a byte an element. Decoding is fairseq's own. Outputs and gradients are equal up to rounding (parity test).
+takes a byte an element. Outputs and gradients are equal up to rounding (parity test). Decoding: `translation_generate`.
 """
 
 import math
