@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from parity.record import Record, compared
 from tongyeok.base.audio import UNIT_HOP
 from tongyeok.engine.features import FeatureReader
 from tongyeok.errors import CheckpointError, CorpusError
@@ -92,7 +93,7 @@ def checkpoint(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPath
 
 
 @pytest.mark.parametrize("layer", [1, 2, LAYERS])
-def test_features_equal_fairseqs_reader(checkpoint: Path, layer: int) -> None:
+def test_features_equal_fairseqs_reader(checkpoint: Path, layer: int, record_property: Record) -> None:
     """Every layer's frames are the reference reader's, on the bare samples and on samples padded by 40 on each side."""
     reader = FeatureReader(checkpoint, layer=layer, device="cpu")
     clip = _clip(16_123, seed=1)
@@ -101,18 +102,29 @@ def test_features_equal_fairseqs_reader(checkpoint: Path, layer: int) -> None:
     for name, found, expected in (("bare", bare, expected_bare), ("padded", padded, expected_padded)):
         assert found.shape == expected.shape
         worst = float(np.abs(found - expected).max())
-        print(f"layer {layer}, {name}: largest difference {worst:.1e}")
+        compared(
+            record_property,
+            tool="fairseq's GSLM `HubertFeatureReader`",
+            source=f"layer {layer} of a small HuBERT, {name} samples",
+            result=f"largest difference {worst:.1e}",
+        )
         assert worst < TOLERANCE, f"{name}: largest difference {worst:.2e}"
     assert float(expected_bare.std()) > 0.5, "features without variance would equal anything"
 
 
 @pytest.mark.parametrize("changes", [{"normalize": True, "layer_norm": True}])
-def test_large_models_features_equal_fairseqs_reader(tmp_path: Path, changes: dict) -> None:
+def test_large_models_features_equal_fairseqs_reader(tmp_path: Path, changes: dict, record_property: Record) -> None:
     """Models with layer norm in the convolutions and normalised audio (HuBERT large) are read as the reference does."""
     path = _write_checkpoint(tmp_path / "large.pt", convolutions=CONVOLUTIONS["base"], **changes)
     clip = _clip(9_000, seed=2)
     found = FeatureReader(path, layer=2, device="cpu").extract_unpadded(clip)
     worst = float(np.abs(found - _reference(path, clip, 2)).max())
+    compared(
+        record_property,
+        tool="fairseq's GSLM `HubertFeatureReader`",
+        source="layer 2 of a small HuBERT with normalised samples and layer norms, as the large model has them",
+        result=f"largest difference {worst:.1e}",
+    )
     assert worst < TOLERANCE, f"largest difference {worst:.2e}"
 
 

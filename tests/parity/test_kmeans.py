@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from sklearn.cluster import KMeans, MiniBatchKMeans
 
+from parity.record import Record, compared
 from tongyeok.speech2unit.codebook import Codebook
 from tongyeok.speech2unit.lloyd import lloyd, start
 
@@ -18,7 +19,7 @@ def _frames(count: int, *, dim: int, seed: int, spread: float = 4.0) -> np.ndarr
     return (scale * (centres[rng.integers(60, size=count)] + rng.standard_normal((count, dim)))).astype(np.float32)
 
 
-def test_full_passes_equal_scikit_learns_kmeans() -> None:
+def test_full_passes_equal_scikit_learns_kmeans(record_property: Record) -> None:
     """After the same number of passes from the same start, centroids and inertia are scikit-learn's."""
     frames = _frames(20_000, dim=39, seed=0)
     first = start(frames[:2000], clusters=50, seed=0)
@@ -28,12 +29,17 @@ def test_full_passes_equal_scikit_learns_kmeans() -> None:
     codebook = Codebook(centroids=ours.centroids, feature="mfcc", layer=None, checkpoint="")
     inertia = _inertia(codebook.centroids, frames)
     relative = abs(inertia / (theirs.inertia_ / len(frames)) - 1)
-    print(f"largest difference of a centroid {largest:.2e} standard deviations, of the inertia {relative:.2e}")
+    compared(
+        record_property,
+        tool="scikit-learn's `KMeans`",
+        source="15 passes over 20,000 frames from the same start",
+        result=f"largest difference of a centroid {largest:.1e} standard deviations, of the inertia {relative:.1e}",
+    )
     assert largest < CENTROIDS
     assert relative < INERTIA
 
 
-def test_full_passes_are_no_worse_than_fairseqs_mini_batches() -> None:
+def test_full_passes_are_no_worse_than_fairseqs_mini_batches(record_property: Record) -> None:
     """On frames that overlap as those of speech do, MiniBatchKMeans with fairseq's settings does not end lower."""
     frames = _frames(20_000, dim=39, seed=1, spread=1.0)
     settings = {"max_iter": 100, "batch_size": 10_000, "n_init": 20, "max_no_improvement": 100, "tol": 0.0}
@@ -42,12 +48,17 @@ def test_full_passes_are_no_worse_than_fairseqs_mini_batches() -> None:
     ours = lloyd(frames, first, max_iterations=100, tolerance=1e-4, device="cpu")
     mini = _inertia(theirs.cluster_centers_, frames)
     full = _inertia(ours.centroids, frames)
-    print(f"inertia per frame: full passes {full:.3f}, mini-batches {mini:.3f}: ratio {full / mini:.4f}")
+    compared(
+        record_property,
+        tool="scikit-learn's `MiniBatchKMeans` with the settings of fairseq's `learn_kmeans.py`",
+        source="20,000 frames, K = 50",
+        result=f"inertia {full / mini:.4f} of the reference's",
+    )
     assert full < mini
 
 
 @pytest.mark.parametrize(("dim", "clusters"), [(39, 100), (192, 200)])
-def test_assignment_equals_predict(dim: int, clusters: int) -> None:
+def test_assignment_equals_predict(dim: int, clusters: int, record_property: Record) -> None:
     """Units are scikit-learn's predictions; where rounding decides, both are within 1e-6 of the nearest distance."""
     frames = _frames(4000, dim=dim, seed=2)
     model = MiniBatchKMeans(clusters, random_state=0, n_init=1, max_iter=2, batch_size=2048).fit(frames)
@@ -58,7 +69,12 @@ def test_assignment_equals_predict(dim: int, clusters: int) -> None:
         ((frames[differ].astype(np.float64) - codebook.centroids[u[differ]]) ** 2).sum(axis=1) for u in (ours, theirs)
     ]
     gap = float((np.abs(exact[0] - exact[1]) / exact[1]).max()) if differ.size else 0.0
-    print(f"{differ.size} of {len(frames)} units differ; largest relative gap of their distances {gap:.2e}")
+    compared(
+        record_property,
+        tool="scikit-learn's `predict`",
+        source=f"units of {len(frames):,} frames of {dim} dimensions, K = {clusters}",
+        result=f"{differ.size} differ; largest relative gap of their distances {gap:.1e}",
+    )
     assert differ.size <= 2
     assert gap < 1e-6
 

@@ -13,6 +13,7 @@ import joblib
 import numpy as np
 from sklearn.cluster import MiniBatchKMeans
 
+from parity.record import Record, compared
 from tongyeok.base.manifests import read_manifest
 from tongyeok.base.stage import silent
 from tongyeok.speech2unit.codebook import FILE, Codebook
@@ -23,7 +24,7 @@ from unit.speech2unit.toy_speech import build
 CLUSTERS = 25
 
 
-def test_labels_equal_fairseqs(tmp_path: Path) -> None:
+def test_labels_equal_fairseqs(tmp_path: Path, record_property: Record) -> None:
     """`train.km` and `valid.km` are the bytes that dump_km_label.py writes, and the dictionary is its README's."""
     speech = build(tmp_path / "speech")
     features = {
@@ -43,7 +44,12 @@ def test_labels_equal_fairseqs(tmp_path: Path) -> None:
         stock = (theirs / f"{split}_0_1.km").read_bytes()
         written = (ours / f"{split}.km").read_bytes()
         pairs = zip(written.split(), stock.split(), strict=True)
-        print(f"{split}: {sum(a != b for a, b in pairs)} of {len(stock.split())} labels differ")
+        compared(
+            record_property,
+            tool="fairseq's `dump_km_label.py`",
+            source=f"`{split}.km` of the same features and centroids",
+            result=f"{sum(a != b for a, b in pairs)} of {len(stock.split()):,} labels differ",
+        )
         assert written == stock
     script = f'for x in $(seq 0 $(({CLUSTERS} - 1))); do echo "$x 1"; done'  # simple_kmeans/README.md
     expected = subprocess.run(["bash", "-c", script], check=True, capture_output=True).stdout

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from parity.record import Record, compared
 from parity.torchaudio_source import shim
 from tongyeok.speech2unit.mfcc import DIM, mfcc
 
@@ -51,12 +52,19 @@ def _recordings() -> dict[str, np.ndarray]:
 
 
 @pytest.mark.parametrize(("name", "samples"), _recordings().items(), ids=_recordings())
-def test_mfcc_equal_torchaudios_source(name: str, samples: np.ndarray, reference: Reference) -> None:
+def test_mfcc_equal_torchaudios_source(
+    name: str, samples: np.ndarray, reference: Reference, record_property: Record
+) -> None:
     """Same number of frames, and every coefficient and slope within the tolerance."""
     ours, theirs = mfcc(samples), reference(samples, torch.float32)
     assert ours.shape == theirs.shape
     assert ours.shape[1] == DIM
     largest = float(np.abs(ours - theirs).max())
     exact = float(np.abs(theirs - reference(samples, torch.float64)).max())
-    print(f"{name}: largest difference {largest:.2e}; the reference itself is {exact:.2e} from its float64 value")
+    compared(
+        record_property,
+        tool="torchaudio's `compliance.kaldi.mfcc` and `compute_deltas`",
+        source=f"MFCC of a recording: {name}",
+        result=f"largest difference {largest:.1e}; the reference itself is {exact:.1e} from its float64 value",
+    )
     assert largest < TOLERANCE

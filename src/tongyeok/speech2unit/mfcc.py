@@ -2,19 +2,29 @@
 
 The definition is that of fairseq's `examples/hubert/simple_kmeans/dump_mfcc_feature.py`, that is, of torchaudio's
 Python source: `compliance.kaldi.mfcc(waveform, use_energy=False)`, then twice `functional.compute_deltas`. Samples are
-in [-1, 1] (not 16-bit integers), without dither, and only frames that lie wholly inside the recording count. It is
-computed by kaldi-native-fbank, whose defaults differ: its dither and its C0 = energy are switched off.
+in [-1, 1] (not 16-bit integers), without dither, and only frames that lie wholly inside the recording count.
+
+All frames of a recording go through the Fourier transform and the two products together, with tables made once.
+kaldi-native-fbank, which was used before, takes ten times as long, a frame after the other.
 """
 
-import kaldi_native_fbank
+import math
+from functools import cache
+from typing import NamedTuple
+
 import numpy as np
+import torch
 from jaxtyping import Float
+from torch import Tensor
 
 from tongyeok.base.audio import MFCC_HOP, SAMPLE_RATE, Samples, exact_div
 
 COEFFICIENTS = 13
 DIM = 3 * COEFFICIENTS
 WINDOW = exact_div(SAMPLE_RATE * 25, 1000)  # samples in 25 ms
+FFT = 512  # points: WINDOW rounded up to a power of two
+BANDS, LOWEST_HZ = 23, 20.0  # Kaldi's defaults, as those below
+PREEMPHASIS, LIFTER, POVEY = 0.97, 22.0, 0.85
 DELTA_REACH = 2  # frames on either side: compute_deltas' win_length 5
 
 Features = Float[np.ndarray, "frames dim"]
@@ -33,11 +43,14 @@ def mfcc(samples: Samples) -> Float[np.ndarray, "frames 39"]:
     frames = mfcc_frames(samples.size)
     if frames == 0:
         return np.zeros((0, DIM), dtype=np.float32)
-    computer = kaldi_native_fbank.OnlineMfcc(_options())
-    computer.accept_waveform(SAMPLE_RATE, np.ascontiguousarray(samples, dtype=np.float32))
-    computer.input_finished()
-    assert computer.num_frames_ready == frames
-    static = np.stack([computer.get_frame(index) for index in range(frames)])
+    tables = _tables()
+    waves = torch.from_numpy(np.ascontiguousarray(samples, dtype=np.float32)).unfold(0, WINDOW, MFCC_HOP)
+    centred = waves - waves.mean(dim=1, keepdim=True)
+    before = torch.cat([centred[:, :1], centred[:, :-1]], dim=1)
+    spectrum = torch.fft.rfft((centred - PREEMPHASIS * before) * tables.window, n=FFT)
+    power = spectrum.real.square() + spectrum.imag.square()
+    bands = (power @ tables.bands).clamp_(min=torch.finfo(torch.float32).eps).log_()
+    static = (bands @ tables.cosines).numpy()
     first = deltas(static)
     return np.concatenate([static, first, deltas(first)], axis=1)
 
@@ -54,13 +67,28 @@ def deltas(features: Features) -> Features:
     return slope / np.float32(2 * sum(step * step for step in range(1, DELTA_REACH + 1)))
 
 
-def _options() -> kaldi_native_fbank.MfccOptions:
-    options = kaldi_native_fbank.MfccOptions()
-    options.frame_opts.samp_freq = SAMPLE_RATE
-    options.frame_opts.frame_shift_ms = 1000 * MFCC_HOP / SAMPLE_RATE
-    options.frame_opts.frame_length_ms = 1000 * WINDOW / SAMPLE_RATE
-    options.frame_opts.dither = 0.0
-    options.frame_opts.snip_edges = True
-    options.num_ceps = COEFFICIENTS
-    options.use_energy = False
-    return options
+class _Tables(NamedTuple):
+    window: Float[Tensor, " samples"]  # Povey's
+    bands: Float[Tensor, "bins bands"]  # triangles, equally wide on the mel scale
+    cosines: Float[Tensor, "bands coefficients"]  # and the lifter
+
+
+@cache
+def _tables() -> _Tables:
+    ramp = np.arange(WINDOW) / (WINDOW - 1)
+    window = (0.5 - 0.5 * np.cos(2 * np.pi * ramp)) ** POVEY
+    lowest, highest = _mel(np.array([LOWEST_HZ, SAMPLE_RATE / 2]))
+    width = (highest - lowest) / (BANDS + 1)
+    left = lowest + width * np.arange(BANDS)
+    bins = _mel(SAMPLE_RATE / FFT * np.arange(FFT // 2 + 1))[:, None]
+    bands = np.maximum(0, np.minimum(bins - left, left + 2 * width - bins) / width)
+    bands[-1] = 0  # Kaldi leaves the bin at half the sample rate out
+    order = np.arange(COEFFICIENTS)
+    cosines = np.sqrt(2 / BANDS) * np.cos(np.pi / BANDS * (np.arange(BANDS)[:, None] + 0.5) * order)
+    cosines[:, 0] = math.sqrt(1 / BANDS)
+    cosines *= 1 + 0.5 * LIFTER * np.sin(np.pi * order / LIFTER)
+    return _Tables(*(torch.from_numpy(table.astype(np.float32)) for table in (window, bands, cosines)))
+
+
+def _mel(hertz: np.ndarray) -> np.ndarray:
+    return np.asarray(1127 * np.log1p(hertz / 700))
