@@ -15,7 +15,7 @@ TORCH_INDEX := $(if $(TORCH_INDEX_URL),--index-url $(TORCH_INDEX_URL))
 # Updates of each HuBERT that `make compare-units` trains.
 COMPARED_UPDATES ?= 300 900 1800
 
-.PHONY: help install demo recognizer scores-full compare-units test check ui bench clean
+.PHONY: help install demo recognizer scores-full compare-units test check ui bench growth clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -86,6 +86,9 @@ ui: .venv/installed  ## send what is unsent, then open MLflow on http://127.0.0.
 
 bench: .venv/installed-dev  ## print each hot path beside the stock fairseq way, as ratios
 	python benchmarks/run.py --write
+
+growth: .venv/installed-dev  ## print what an hour of audio costs at 1 h and at 10 h, and what DVC takes at a million utterances
+	python benchmarks/growth.py
 
 clean:  ## remove what the flow made here, tracked runs excepted; the virtual environment and DVC's cache stay
 	rm -rf outputs .tongyeok/scratch .tongyeok/timings.jsonl

@@ -14,6 +14,8 @@ from jaxtyping import Float, Int
 from sklearn.cluster import kmeans_plusplus
 from torch import Tensor
 
+from tongyeok.base.linear import Linear
+
 BLOCK = 1 << 14  # frames per matrix product
 
 
@@ -62,7 +64,11 @@ def nearest(
 ) -> tuple[Int[Tensor, " frames"], Float[Tensor, " frames"]]:
     """The nearest centroid of each frame, and its squared distance."""
     offset = centroids.square().sum(dim=1)
-    minima = [torch.addmm(offset, block, centroids.T, alpha=-2).min(dim=1) for block in torch.split(points, BLOCK)]
+    products = Linear(-2 * centroids, offset) if points.device.type == "cpu" else None
+    minima = [
+        (products(block) if products else torch.addmm(offset, block, centroids.T, alpha=-2)).min(dim=1)
+        for block in torch.split(points, BLOCK)
+    ]
     distances = torch.cat([minimum.values for minimum in minima]) + squares
     return torch.cat([minimum.indices for minimum in minima]), distances.clamp_(min=0)
 
