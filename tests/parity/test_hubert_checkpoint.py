@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from parity.record import Record, compared
 from tongyeok.base.audio import PackWriter
 from tongyeok.base.manifests import Manifest, absolute_manifest, write_manifest
 from tongyeok.base.stage import silent
@@ -124,7 +125,7 @@ def test_fairseq_hydra_train_takes_the_user_dir(folder: Path) -> None:
     assert (folder / "hydra" / "checkpoint_last.pt").is_file()
 
 
-def test_stock_fairseq_loads_the_stages_checkpoint(folder: Path, tmp_path: Path) -> None:
+def test_stock_fairseq_loads_the_stages_checkpoint(folder: Path, tmp_path: Path, record_property: Record) -> None:
     """`load_model_ensemble_and_task` makes fairseq's own HuBERT of it, with the features that our reader gives."""
     cfg = HubertConfig(
         previous=0, conv_layers=CONVOLUTIONS, layers=1, width=16, ffn=16, heads=2, final_width=8, position_kernel=8,
@@ -154,4 +155,10 @@ def test_stock_fairseq_loads_the_stages_checkpoint(folder: Path, tmp_path: Path)
     expected, _ = models[0].eval().extract_features(torch.from_numpy(clip)[None], mask=False, output_layer=1)
     found = FeatureReader(checkpoint, layer=1, device="cpu").extract_unpadded(clip)
     worst = float(np.abs(found - expected[0].detach().numpy()).max())
+    compared(
+        record_property,
+        tool="fairseq's `load_model_ensemble_and_task`",
+        source="checkpoint of the stage `hubert`, features of its layer",
+        result=f"loads as fairseq's own `HubertModel`; features differ by at most {worst:.1e}",
+    )
     assert worst < 1e-5, f"largest difference {worst:.2e}"

@@ -8,6 +8,8 @@ import pytest
 import torch
 from torch import Tensor
 
+from parity.record import Record, compared
+
 TOLERANCE = 1e-4  # relative, float32
 CLASSES = 50
 FRAMES = 49  # of 16,000 samples without padding
@@ -85,7 +87,7 @@ def _backward(model: Any, criterion: Any, sample: dict, mask: Tensor) -> tuple[f
     [((1.0, 0.0), False, True), ((1.0, 0.0), True, False), ((1.0, 0.7), False, True), ((0.0, 1.0), False, False)],
 )
 def test_loss_and_gradients_equal_fairseqs(
-    label_rate: int, weights: tuple[float, float], skip_nomask: bool, untie: bool
+    label_rate: int, weights: tuple[float, float], skip_nomask: bool, untie: bool, record_property: Record
 ) -> None:
     """Loss, denominator, logged figures and every parameter's gradient are stock fairseq's to 1e-4 relative."""
     sample, mask = _sample(label_rate)
@@ -105,7 +107,12 @@ def test_loss_and_gradients_equal_fairseqs(
         (float((gradients[name] - expected).abs().max()) / max(float(expected.abs().max()), floor), name)
         for name, expected in expected_gradients.items()
     )
-    print(f"label rate {label_rate}, weights {weights}: loss differs by {loss_error:.1e}, gradient by {worst[0]:.1e}")
+    compared(
+        record_property,
+        tool="fairseq's HuBERT and criterion",
+        source=f"loss and gradients, labels {label_rate} a second, weights {weights}, `skip_nomask` {skip_nomask}",
+        result=f"loss {loss_error:.1e} relative, gradient at most {worst[0]:.1e} of its parameter's largest",
+    )
     assert loss_error < TOLERANCE, f"loss {found} against fairseq's {stock_loss}: relative difference {loss_error:.2e}"
     assert worst[0] < TOLERANCE, f"largest gradient difference {worst[0]:.2e} of {worst[1]}'s largest gradient"
     assert set(log) == set(expected_log)
