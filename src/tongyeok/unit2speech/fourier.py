@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from tongyeok import config
 from tongyeok.base.audio import UNIT_HOP, exact_div
+from tongyeok.base.products import OneDnnLinear
 from tongyeok.unit2speech.generator import CONDITION_CHANNELS, Generator
 
 LARGEST_MAGNITUDE = 100.0  # of a spectral bin; Vocos clips there too
@@ -156,6 +157,15 @@ class FourierGenerator(Generator):
         x = self.enter_norm(self.enter(frames.transpose(1, 2)).transpose(1, 2))
         waveform: Float[Tensor, "batch samples"] = self.head(self.leave_norm(self.blocks(x)))
         return waveform
+
+    def fold(self) -> None:
+        """On a CPU, let oneDNN multiply."""
+        if self.head.window.device.type != "cpu":
+            return
+        for part in (*self.blocks, self.head):
+            for name, layer in list(part.named_children()):
+                if isinstance(layer, nn.Linear):
+                    setattr(part, name, OneDnnLinear(layer))
 
 
 def _initialise(module: nn.Module) -> None:

@@ -91,5 +91,5 @@ class Generator(nn.Module, ABC):
         self.conditioning.fold(language)
         self.durations.fold(language)
 
-    def fold_norms(self) -> None:
+    def fold(self) -> None:
         """Do once what does not depend on what is said; afterwards the generator can speak, but not be saved."""

@@ -172,7 +172,7 @@ class HifiganGenerator(Generator):
         return waveform
 
     @torch.no_grad()
-    def fold_norms(self) -> None:
+    def fold(self) -> None:
         """Turn normalised weights into plain ones, laid out as images: a generator that speaks, no longer one to save.
 
         Otherwise every call would norm and lay out all of them again.

@@ -1,6 +1,5 @@
 """A finished vocoder: saved as `generator.safetensors` and `config.json`, loaded without running code, spoken with."""
 
-import copy
 import json
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -96,8 +95,10 @@ class UnitVocoder:
 
     def folded(self) -> "UnitVocoder":
         """The same vocoder with what does not depend on the units done once: to speak much, not to be saved."""
-        generator = copy.deepcopy(self.generator)
-        generator.fold_norms()
+        # Not a deep copy: parametrised modules share their class with it, and folding changes the class.
+        generator = build_generator(self.cfg, clusters=self.source.clusters, languages=len(self.languages), seed=0)
+        generator.load_state_dict(self.generator.state_dict())
+        generator.to(next(self.generator.parameters()).device).eval().fold()
         return replace(self, generator=generator)
 
     def synthesise(
