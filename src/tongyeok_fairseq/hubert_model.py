@@ -20,6 +20,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from tongyeok.base.products import Products, autocast
+from tongyeok_fairseq import muon
 from tongyeok_fairseq.hubert_convolutions import convolutions_suit, convolve
 from tongyeok_fairseq.hubert_encoder import encode, encoder_suits
 
@@ -45,6 +46,7 @@ class TongyeokHubertModel(HubertModel):  # type: ignore[misc]
         """Build a new model for a task."""
         model = cls(cfg, task.cfg, task.dictionaries)
         model.products = cfg.products
+        muon.mark(model.encoder.layers)
         return model
 
     def apply_mask(

@@ -20,6 +20,7 @@ from fairseq.models.transformer.transformer_legacy import base_architecture
 from fairseq.modules.multihead_attention import MultiheadAttention
 from torch import Tensor, nn
 
+from tongyeok_fairseq import muon
 from tongyeok_fairseq.byte_dropout import add_dropped, dropout
 from tongyeok_fairseq.safety import load_checkpoint
 
@@ -74,6 +75,7 @@ class UnitTransformer(TransformerModel):  # type: ignore[misc]
         """
         model: UnitTransformer = super().build_model(args, task)
         model.products = getattr(torch, getattr(args, "products", "float32"))
+        muon.mark([*model.encoder.layers, *model.decoder.layers])
         initial = getattr(args, "initial", None)
         if initial is not None:
             model.load_state_dict(load_checkpoint(Path(initial))["model"], strict=True)

@@ -12,7 +12,7 @@ from tongyeok.base.products import multiplies_bfloat16
 from tongyeok.base.stage import OnMetrics
 from tongyeok.engine.translation import Architecture, Masking, Optimisation, Trained
 from tongyeok.errors import TrainingError
-from tongyeok_fairseq import training, translation_fast, translation_loss, translation_model, translation_task
+from tongyeok_fairseq import muon, training, translation_fast, translation_loss, translation_model, translation_task
 from tongyeok_fairseq.safety import load_checkpoint
 from tongyeok_fairseq.translation_data import SOURCE, TARGET
 
@@ -97,7 +97,7 @@ def configuration(
             "label_smoothing": optimisation.label_smoothing,
         },
         "optimizer": {
-            "_name": translation_loss.OPTIMIZER,
+            "_name": muon.OPTIMIZER if optimisation.optimizer == "muon" else translation_loss.OPTIMIZER,
             "adam_betas": str(optimisation.adam_betas),
             "weight_decay": optimisation.weight_decay,
         },

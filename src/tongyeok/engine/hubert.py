@@ -40,6 +40,7 @@ class HubertConfig:
     feature_penalty: float  # weight of the mean squared convolution output; base: 10
     feature_grad_scale: float  # scale of the gradient into the convolutions; base: 0.1
     updates: int  # optimizer steps; base: 250k, then 400k
+    optimizer: Literal["adam", "muon"]  # muon: for the matrices of the layers, Adam for the rest; base: adam
     lr: float  # peak learning rate at `lr_audio_s` of audio per update; base: 5e-4
     lr_audio_s: float  # s; other amounts of audio per update scale `lr` by the square root; base: 2800
     audio_s_per_update: float  # s; gradients accumulate up to it; base: 2800 (32 GPUs x 87.5 s)
@@ -202,7 +203,7 @@ def fairseq_config(cfg: HubertConfig, *, data: Path, labels: Path, label_rate: i
             "loss_weights": [cfg.feature_penalty],
         },
         "optimizer": {
-            "_name": "adam",
+            "_name": "tongyeok_muon" if cfg.optimizer == "muon" else "adam",
             "adam_betas": "(0.9, 0.98)",
             "adam_eps": 1e-6,
             "weight_decay": cfg.weight_decay,

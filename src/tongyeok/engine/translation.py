@@ -53,6 +53,7 @@ class Optimisation:
     learning_rate: float  # peak
     warmup_updates: int  # linear warm-up
     schedule: Literal["polynomial", "inverse_sqrt"]  # decay to 0 at the last update, or ~ 1/sqrt(update)
+    optimizer: Literal["adam", "muon"]  # muon: for the matrices of the layers, Adam for the rest
     adam_betas: tuple[float, float]
     weight_decay: float
     clip_norm: float  # of the gradient; 0 clips nothing

@@ -33,6 +33,7 @@ def optimisation() -> dict[str, object]:
         "learning_rate": 0.01,
         "warmup_updates": 2,
         "schedule": "polynomial",
+        "optimizer": "adam",
         "adam_betas": (0.9, 0.98),
         "weight_decay": 0.0,
         "clip_norm": 1.0,
