@@ -30,7 +30,7 @@ def bitext(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def trained(bitext: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Outputs of an uninterrupted training."""
     root = tmp_path_factory.mktemp("trained")
-    toy_training.run(bitext, root, toy_training.config(validate_every=SAVED_EVERY))
+    toy_training.run(bitext, root, toy_training.config(validate_every=SAVED_EVERY, optimizer="muon"))
     return root / "out"
 
 
@@ -40,7 +40,7 @@ def _bytes(folder: Path) -> dict[str, bytes]:
 
 def test_the_same_seed_gives_the_same_bytes(bitext: Path, trained: Path, tmp_path: Path) -> None:
     """Two trainings in different folders write the same outputs, checkpoint included."""
-    toy_training.run(bitext, tmp_path, toy_training.config(validate_every=SAVED_EVERY))
+    toy_training.run(bitext, tmp_path, toy_training.config(validate_every=SAVED_EVERY, optimizer="muon"))
     ours, before = _bytes(tmp_path / "out"), _bytes(trained)
     assert [name for name in before if ours.get(name) != before[name]] == []
 
@@ -52,7 +52,7 @@ def test_resumed_is_uninterrupted(bitext: Path, trained: Path, tmp_path: Path) -
         if step == KILLED_AT:
             raise KeyboardInterrupt
 
-    cfg = toy_training.config(validate_every=SAVED_EVERY)
+    cfg = toy_training.config(validate_every=SAVED_EVERY, optimizer="muon")
     with pytest.raises(KeyboardInterrupt):
         toy_training.run(bitext, tmp_path, cfg, on_metrics=kill)
     assert list((tmp_path / "out").iterdir()) == []
