@@ -38,7 +38,7 @@ from tongyeok.speech2unit.units import encode, unit_extractor
 
 MARGIN = 40  # samples of silence: the stock reader pads nothing, our stage so much on either side
 GROUPS = 120  # of sentences of the default corpus
-NEAR_TIES = 1e-4  # of all units
+NEAR_TIE = 1e-4  # relative difference of the distances to two centroids that rounding may decide between
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -96,7 +96,7 @@ def _row(case: Case) -> Row:
         ours=ours,
         stock=stock,
         rounds=case.rounds,
-        parity=_parity(ours(), stock()),
+        parity=_parity(ours(), [reader.get_feats(str(path)).numpy() for path in files], model),
         limit=lambda speed: (
             f"{needed / seconds / 1e9:.2f} G float32 operations per audio second at oneDNN's {peak / 1e9:.0f} G a "
             f"second allow {peak * seconds / needed:.0f}; ours reaches {speed * needed / seconds / peak:.0%}"
@@ -150,13 +150,17 @@ def _operations(reader: Any, path: Path, samples: int) -> float:
     return counter.get_total_flops() / (samples / 16_000)
 
 
-def _parity(ours: list[np.ndarray], stock: list[np.ndarray]) -> str:
-    pairs = list(zip(ours, stock, strict=True))
-    wrong = [len(mine) != len(theirs) for mine, theirs in pairs]
-    if any(wrong):
-        raise ValueError(f"{sum(wrong)} of {len(pairs)} clips differ in their number of units")
-    total = sum(len(mine) for mine, _ in pairs)
-    differ = sum(int((mine != theirs).sum()) for mine, theirs in pairs)
-    if differ > total * NEAR_TIES:
-        raise ValueError(f"{differ} of {total} units differ; expected {NEAR_TIES:.0e} of them at most, near ties")
-    return f"{differ} of {total} units differ"
+def _parity(ours: list[np.ndarray], frames: list[np.ndarray], model: MiniBatchKMeans) -> str:
+    """How many units differ from `predict`; each must be a near tie by the stock reader's own frames, in float64."""
+    if [len(units) for units in ours] != [len(each) for each in frames]:
+        raise ValueError("the two sides have not the same number of units for every clip")
+    mine, every = np.concatenate(ours), np.concatenate(frames)
+    theirs = model.predict(every)
+    at = np.flatnonzero(mine != theirs)
+    exact = every[at].astype(np.float64)
+    near, other = (((exact - model.cluster_centers_[units[at]]) ** 2).sum(axis=1) for units in (theirs, mine))
+    gap = float((np.abs(other - near) / near).max()) if at.size else 0.0
+    if gap > NEAR_TIE:
+        raise ValueError(f"{at.size} of {mine.size} units differ, by a gap of distances of {gap:.1e}: no near tie")
+    ties = f", near ties: their distances differ by {gap:.0e} at most" if at.size else ""
+    return f"{at.size} of {mine.size:,} units differ{ties}"
