@@ -6,21 +6,23 @@ EPYC with AVX-512, 94 GFLOP/s of MKL against 180 to 205 of oneDNN; on Intel's th
 
 import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 
-class Linear:
-    """A fixed weight and bias for many products `x @ weight.T + bias`."""
+class Linear(nn.Module):
+    """A fixed weight and bias for many products `x @ weight.T + bias`, without gradients."""
 
     def __init__(self, weight: Float[Tensor, "after before"], bias: Float[Tensor, " after"]) -> None:
         """Lay `weight` out for oneDNN; where torch is built without it, torch's own product is used."""
+        super().__init__()
         self._fast = bool(torch.backends.mkldnn.is_available())  # type: ignore[no-untyped-call]
         sides = (weight.detach().float(), bias.detach().float())
         self._weight, self._bias = [side.to_mkldnn() for side in sides] if self._fast else sides
 
-    def __call__(self, x: Float[Tensor, "rows before"]) -> Float[Tensor, "rows after"]:
+    def forward(self, x: Float[Tensor, "*batch before"]) -> Float[Tensor, "*batch after"]:
         """The product, up to rounding that of `torch.nn.functional.linear`."""
         if not self._fast:
             return functional.linear(x, self._weight, self._bias)
-        return functional.linear(x.to_mkldnn(), self._weight, self._bias).to_dense()
+        product: Tensor = functional.linear(x.to_mkldnn(), self._weight, self._bias).to_dense()
+        return product

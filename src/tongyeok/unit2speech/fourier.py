@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from tongyeok import config
 from tongyeok.base.audio import UNIT_HOP, exact_div
-from tongyeok.base.products import OneDnnLinear
+from tongyeok.base.linear import Linear
 from tongyeok.unit2speech.generator import CONDITION_CHANNELS, Generator
 
 LARGEST_MAGNITUDE = 100.0  # of a spectral bin; Vocos clips there too
@@ -165,7 +165,7 @@ class FourierGenerator(Generator):
         for part in (*self.blocks, self.head):
             for name, layer in list(part.named_children()):
                 if isinstance(layer, nn.Linear):
-                    setattr(part, name, OneDnnLinear(layer))
+                    setattr(part, name, Linear(layer.weight, layer.bias))
 
 
 def _initialise(module: nn.Module) -> None:
