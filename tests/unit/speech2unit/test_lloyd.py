@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
+import torch
 
-from tongyeok.speech2unit.lloyd import BLOCK, lloyd, start
+from tongyeok.speech2unit.lloyd import BLOCK, added_by_row, added_in_segments, lloyd, start
 
 
 def _blobs(count: int, *, clusters: int, seed: int = 0) -> np.ndarray:
@@ -53,3 +54,14 @@ def test_same_frames_same_bytes() -> None:
         for seed in (3, 3, 4)
     ]
     assert fits[0].centroids.tobytes() == fits[1].centroids.tobytes() != fits[2].centroids.tobytes()
+
+
+def test_both_ways_of_adding_give_the_same_bytes() -> None:
+    """Frames added one by one and added in segments, as on a GPU, make the same sums; an empty cluster's is 0."""
+    frames = torch.from_numpy(_blobs(3000, clusters=5))
+    labels = torch.randint(0, 7, (3000,), generator=torch.Generator().manual_seed(0))
+    labels[labels == 4] = 5
+    by_row, in_segments = added_by_row(frames, labels, 7), added_in_segments(frames, labels, 7)
+    assert torch.equal(by_row, in_segments)
+    assert not by_row[4].any()
+    assert by_row[5].any()
