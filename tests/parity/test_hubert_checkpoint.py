@@ -133,7 +133,7 @@ def test_stock_fairseq_loads_the_stages_checkpoint(folder: Path, tmp_path: Path,
         mask_length=5, unmasked_weight=1.0, feature_penalty=10.0, feature_grad_scale=1.0, updates=1, lr=1e-3,
         lr_audio_s=3.0, audio_s_per_update=3.0, batch_audio_s=3.0, warmup_share=0.0, clip_norm=1.0, weight_decay=0.0,
         shortest_s=0.5, longest_s=2.0, products="float32", on_divergence="stop", validate_updates=1, report_updates=1,
-        loader_workers=0, seed=1,
+        loader_workers=0, seed=1, optimizer="adam",
     )  # fmt: skip
     inputs = hubert.Inputs(manifest=folder / "manifest", labels=folder / "labels")
     (tmp_path / "outputs").mkdir()

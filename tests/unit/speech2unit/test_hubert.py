@@ -40,6 +40,7 @@ TINY: dict[str, Any] = {
     "feature_penalty": 10.0,
     "feature_grad_scale": 0.5,
     "updates": 8,
+    "optimizer": "adam",
     "lr": 2e-3,
     "lr_audio_s": 4.0,
     "audio_s_per_update": 8.0,
@@ -115,7 +116,8 @@ def _files(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
 
 
-def test_interrupted_and_resumed_gives_the_same_bytes(run: Run, tmp_path: Path) -> None:
+@pytest.mark.parametrize("optimizer", ["adam", "muon"])
+def test_interrupted_and_resumed_gives_the_same_bytes(run: Run, tmp_path: Path, optimizer: str) -> None:
     """A training stopped at any update and run again in another place makes exactly the files of one left alone."""
 
     def interrupt(step: int, values: Mapping[str, float]) -> None:
@@ -124,15 +126,15 @@ def test_interrupted_and_resumed_gives_the_same_bytes(run: Run, tmp_path: Path) 
 
     heard: list[tuple[int, str]] = []
     metrics = run(
-        _config(),
+        _config(optimizer=optimizer),
         outputs="whole",
         scratch="one",
         on_metrics=lambda step, values: heard.extend((step, name) for name in values),
     )
     with pytest.raises(KeyboardInterrupt):
-        run(_config(), outputs="never", scratch="two", on_metrics=interrupt)
+        run(_config(optimizer=optimizer), outputs="never", scratch="two", on_metrics=interrupt)
     assert _files(tmp_path / "never") == {}
-    run(_config(), outputs="resumed", scratch="two")
+    run(_config(optimizer=optimizer), outputs="resumed", scratch="two")
     expected, found = _files(tmp_path / "whole"), _files(tmp_path / "resumed")
     assert set(found) == {"checkpoint.pt", "curves.csv", "metrics.json", "plots/curves.png"}
     assert [name for name in expected if expected[name] != found[name]] == []
