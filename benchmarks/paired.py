@@ -1,5 +1,7 @@
 """Time two ways of doing the same work in turn, so that a drifting machine treats both alike."""
 
+import ctypes
+import gc
 import statistics
 import time
 from collections.abc import Callable, Mapping
@@ -95,6 +97,8 @@ def compare(
 
 def peak_memory(work: Work) -> float:
     """MiB that the process grows by, at most, while `work` runs."""
+    gc.collect()
+    ctypes.CDLL(None).malloc_trim(0)  # what earlier work freed would hide the growth
     Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # the peak starts anew
     before = _status("VmRSS")
     work()
