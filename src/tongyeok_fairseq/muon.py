@@ -6,7 +6,6 @@ sec. 2.2), so that one learning rate serves both. Both parts are torch's own.
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -65,16 +64,11 @@ class MuonAndAdam(torch.optim.Optimizer):
         self.param_groups = [group for part in self.parts for group in part.param_groups]
 
 
-@dataclass
-class MuonConfig(FairseqAdamConfig):  # type: ignore[misc]
-    """fairseq's own options of Adam."""
-
-
-@register_optimizer(OPTIMIZER, dataclass=MuonConfig)
+@register_optimizer(OPTIMIZER, dataclass=FairseqAdamConfig)
 class FairseqMuon(FairseqAdam):  # type: ignore[misc]
     """The pair as fairseq's trainer takes it."""
 
-    def __init__(self, cfg: MuonConfig, params: Iterable[Tensor]) -> None:
+    def __init__(self, cfg: FairseqAdamConfig, params: Iterable[Tensor]) -> None:
         """Optimise `params`."""
         FairseqOptimizer.__init__(self, cfg)
         self._optimizer = MuonAndAdam(params, **self.optimizer_config)

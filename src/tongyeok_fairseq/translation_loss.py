@@ -1,7 +1,6 @@
 """Label-smoothed cross entropy over unpadded tokens, and Adam in one kernel: equal to fairseq's up to rounding."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -56,16 +55,11 @@ class UnitCrossEntropy(LabelSmoothedCrossEntropyCriterion):  # type: ignore[misc
         return loss, size, figures | {"nsentences": sentences, "sample_size": size}
 
 
-@dataclass
-class UnitAdamConfig(FairseqAdamConfig):  # type: ignore[misc]
-    """fairseq's own options of Adam."""
-
-
-@register_optimizer(OPTIMIZER, dataclass=UnitAdamConfig)
+@register_optimizer(OPTIMIZER, dataclass=FairseqAdamConfig)
 class UnitAdam(FairseqAdam):  # type: ignore[misc]
     """fairseq's Adam (its weight decay is AdamW's) as torch's fused kernel, on CPU too."""
 
-    def __init__(self, cfg: UnitAdamConfig, params: Iterable[Tensor]) -> None:
+    def __init__(self, cfg: FairseqAdamConfig, params: Iterable[Tensor]) -> None:
         """Optimise `params`."""
         FairseqOptimizer.__init__(self, cfg)
         self._optimizer = torch.optim.AdamW(params, fused=True, **self.optimizer_config)

@@ -17,7 +17,7 @@ from tongyeok.engine.translation import Architecture, UnitTranslator
 from tongyeok.unit2unit.translator import read_pairs, translate_all
 from tongyeok_fairseq import translation_model
 from tongyeok_fairseq.translation_fast import UnitTransformer
-from tongyeok_fairseq.translation_loss import UnitAdam, UnitAdamConfig, UnitCrossEntropy
+from tongyeok_fairseq.translation_loss import UnitAdam, UnitCrossEntropy
 from unit.unit2unit import toy_training, toy_units
 
 LENGTHS = ((9, 4), (3, 12), (17, 7), (5, 5))
@@ -110,10 +110,10 @@ def test_outputs_loss_and_gradients_are_stock(*, pre_norm: bool, tags: str, reco
 
 def test_optimizer_is_fairseqs_adam(record_property: Record) -> None:
     """After ten updates with weight decay all parameters equal those of fairseq's Adam within 1e-6."""
-    from fairseq.optim.adam import FairseqAdam
+    from fairseq.optim.adam import FairseqAdam, FairseqAdamConfig
     from omegaconf import OmegaConf
 
-    cfg = OmegaConf.structured(UnitAdamConfig(lr=[0.01], weight_decay=0.1, adam_betas="(0.9, 0.98)", tpu=False))
+    cfg = OmegaConf.structured(FairseqAdamConfig(lr=[0.01], weight_decay=0.1, adam_betas="(0.9, 0.98)", tpu=False))
     start = torch.randn(40, 3, generator=torch.Generator().manual_seed(0))
     finished = []
     for optimizer_class in (FairseqAdam, UnitAdam):
