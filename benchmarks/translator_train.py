@@ -4,7 +4,6 @@ Ours runs as the product trains, matrix products through oneDNN (`fast_products`
 torch's own choice.
 """
 
-import time
 from argparse import Namespace
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,15 +15,15 @@ import yaml
 from fairseq.criterions.label_smoothed_cross_entropy import LabelSmoothedCrossEntropyCriterion
 from fairseq.data import Dictionary, LanguagePairDataset
 from paired import Row, compare
+from probes import gemm_peak
 
 from tongyeok import config
-from tongyeok.base.products import multiplies_bfloat16
+from tongyeok.base.products import fast_products, multiplies_bfloat16
 from tongyeok.unit2unit.translator import TranslatorConfig
-from tongyeok_fairseq import translation_fast, translation_loss, translation_model, translation_train
+from tongyeok_fairseq import translation_fast, translation_loss, translation_model
 
 BOUNDS = {"float32": 1e-4, "bfloat16": 0.05}  # of the gradient's relative distance
 LOSS_BOUNDS = {"float32": 1e-5, "bfloat16": 5e-3}
-GEMM = 2048
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -70,11 +69,11 @@ def _row(name: str, case: Case, products: str) -> Row:
     update = _update(model, fused, sample)
 
     def ours() -> None:
-        with translation_train.fast_products():
+        with fast_products():
             update()
 
     flops = _flops(values, dictionary, sample)
-    peak = _peak(getattr(torch, products))
+    peak = gemm_peak(getattr(torch, products))
     variant = "_".join(part for part in (name, products if products != "float32" else "") if part)
     return compare(
         "/".join(part for part in ("translator_train", variant) if part),
@@ -143,15 +142,3 @@ def _flops(values: dict[str, Any], dictionary: Dictionary, sample: dict[str, Any
     remembered = values["decoder_layers"] * 2 * width**2  # keys and values of the encoder's states
     decoder = values["decoder_layers"] * (layer + 2 * width**2) + width * len(dictionary)
     return 6.0 * (sources * (values["encoder_layers"] * layer + remembered) + sample["ntokens"] * decoder)
-
-
-def _peak(dtype: torch.dtype) -> float:
-    """Operations a second of a large square product."""
-    left, right = torch.randn(GEMM, GEMM).to(dtype), torch.randn(GEMM, GEMM).to(dtype)
-    best = float("inf")
-    with translation_train.fast_products():
-        for _ in range(5):
-            started = time.perf_counter()
-            left @ right
-            best = min(best, time.perf_counter() - started)
-    return 2 * GEMM**3 / best

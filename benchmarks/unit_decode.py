@@ -4,7 +4,6 @@ The model has the demo's size and is trained here for a moment, so that hypothes
 count upwards in units and end before the next multiple of 67; a tenth of the source's units are others.
 """
 
-import time
 from argparse import Namespace
 from pathlib import Path
 from tempfile import mkdtemp
@@ -17,17 +16,18 @@ import yaml
 from fairseq.data import Dictionary, LanguagePairDataset
 from fairseq.sequence_generator import SequenceGenerator
 from paired import Row, compare
+from probes import gemm_peak
 
 from tongyeok import config
+from tongyeok.base.products import fast_products
 from tongyeok.engine.translation import UnitTranslator
 from tongyeok.unit2unit.translator import TranslatorConfig
-from tongyeok_fairseq import translation_fast, translation_loss, translation_model, translation_train
+from tongyeok_fairseq import translation_fast, translation_loss, translation_model
 
 UNITS, PERIOD = 201, 67
 TRAINED, SENTENCES, TESTED = 150, 54, 120
 SEARCH = {"beam": 5, "length_penalty": 1.0, "longest_per_token": 2.0, "longest_extra": 50, "batch_tokens": 4_000}
 ROUNDS = 5
-GEMM = 1024
 
 
 def rows() -> list[Row]:
@@ -63,7 +63,7 @@ def rows() -> list[Row]:
             parity=f"{equal} of {TESTED} hypotheses equal unit for unit",
             limit=lambda speed: (
                 f"matrix products of {flops / amount / 1e6:.0f} MFLOP a target unit (beam of 5, encoder included); "
-                f"ours does {speed * flops / amount / _peak():.0%} of the float32 peak of torch's own"
+                f"ours does {speed * flops / amount / gemm_peak():.0%} of a large float32 product's peak"
             ),
         )
     ]
@@ -86,7 +86,7 @@ def _train(values: dict[str, Any], dictionary: Dictionary) -> Any:
     model = translation_fast.UnitTransformer.build_model(Namespace(**values), task).train()
     criterion = translation_loss.UnitCrossEntropy(SimpleNamespace(target_dictionary=dictionary), False, 0.1)
     optimiser = torch.optim.AdamW(model.parameters(), lr=2e-3, betas=(0.9, 0.98), fused=True)
-    with translation_train.fast_products():
+    with fast_products():
         for update in range(TRAINED):
             optimiser.param_groups[0]["lr"] = 2e-3 * min((update + 1) / 30, 1 - update / TRAINED)
             pairs = _sentences(SENTENCES, seed=100 + update)
@@ -148,15 +148,3 @@ def _flops(values: dict[str, Any], dictionary: Dictionary, sources: list[str], f
     steps = sum(len(units.split()) + 1 for units in found)
     tokens = sum(len(source.split()) + 1 for source in sources)
     return 2.0 * (SEARCH["beam"] * steps * decoder + tokens * encoder)
-
-
-def _peak() -> float:
-    """Operations a second of a large square product."""
-    left, right = torch.randn(GEMM, GEMM), torch.randn(GEMM, GEMM)
-    best = float("inf")
-    with translation_train.fast_products():
-        for _ in range(10):
-            started = time.perf_counter()
-            left @ right
-            best = min(best, time.perf_counter() - started)
-    return 2 * GEMM**3 / best

@@ -1,7 +1,6 @@
 """The vocoder: an update of HiFi-GAN beside the plain recipe, and synthesis beside fairseq's vocoder."""
 
 import copy
-import time
 from collections.abc import Callable
 from pathlib import Path
 from tempfile import mkdtemp
@@ -12,6 +11,7 @@ import torch
 import yaml
 from fairseq.models.text_to_speech.vocoder import CodeHiFiGANVocoder
 from paired import Row, compare
+from probes import gemm_peak
 from torch.utils.flop_counter import FlopCounterMode
 
 from tongyeok import config
@@ -39,7 +39,6 @@ LANGUAGES = ("en", "ko")
 CLIP_FRAMES = (90, 160, 210)  # units of 20 ms: short, middling and long sentences of the default corpus
 ROUNDS = 5
 TRAINING_DIFFERENCE, SPEECH_DIFFERENCE = 1e-4, 1e-6  # relative; of full scale
-PROBE = 256  # channels of the convolution that measures the machine
 
 Update = Callable[[], tuple[float, float]]  # gives the discriminators' loss and the generator's
 
@@ -217,20 +216,8 @@ def _flops(work: Callable[[], object]) -> int:
 
 def _share(flops: float, speed: float, *, of: str) -> str:
     """What part of the machine's float32 products the work makes use of."""
-    peak = _peak()
+    peak = gemm_peak()
     return (
         f"{flops / 1e9:.1f} GFLOP of products a {of}; at {flops * speed / 1e9:.0f} GFLOP/s ours reaches "
         f"{100 * flops * speed / peak:.0f} % of this machine's float32 products ({peak / 1e9:.0f} GFLOP/s)"
     )
-
-
-def _peak() -> float:
-    """Operations a second of a large float32 convolution, the best of some (oneDNN's; MKL may be slower)."""
-    image = torch.randn(1, PROBE, 1, 4096).contiguous(memory_format=torch.channels_last)
-    weight = torch.randn(PROBE, PROBE, 1, 7).contiguous(memory_format=torch.channels_last)
-    times = []
-    for _ in range(9):
-        started = time.perf_counter()
-        made = torch.conv2d(image, weight)
-        times.append(time.perf_counter() - started)
-    return 2 * made.numel() * weight[0].numel() / min(times)

@@ -17,6 +17,7 @@ from fairseq.dataclass.initialize import add_defaults
 from omegaconf import DictConfig, OmegaConf
 from tqdm import tqdm
 
+from tongyeok.base.products import fast_products
 from tongyeok.base.stage import OnMetrics
 from tongyeok.errors import TongyeokError, TrainingError
 from tongyeok_fairseq.progress import Recorder, heard_by
@@ -147,6 +148,7 @@ def _run(config: Mapping[str, Mapping[str, Any]], *, scratch: Path, recorder: Re
         return state, iterator
 
     with (
+        fast_products(),
         _replaced(main, "Trainer", functools.partial(SteadyTrainer, monitor=monitor, recorder=recorder)),
         _replaced(checkpoint_utils, "save_checkpoint", Saver(extra)),
         _replaced(checkpoint_utils, "load_checkpoint", load),

@@ -1,7 +1,5 @@
 """Train the many-to-many Transformer with fairseq's `translation` task."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -47,10 +45,7 @@ def train(
     config["task"] |= tagged_task(bin_folder, masking, mask_valid=mask_valid, seed=optimisation.seed)
     if initial is not None:
         config["model"]["initial"] = str(initial.resolve())
-    with fast_products():
-        trained = training.train(
-            config, scratch=scratch, name=name, on_metrics=on_metrics, lower_lr_on_divergence=False
-        )
+    trained = training.train(config, scratch=scratch, name=name, on_metrics=on_metrics, lower_lr_on_divergence=False)
     finished = {}
     for kind, path in (("last", trained.last), ("best", trained.best)):
         finished[kind] = scratch / f"{kind}.pt"
@@ -139,20 +134,6 @@ def tagged_task(bin_folder: Path, masking: Masking | None, *, mask_valid: bool, 
         options |= {"mask_share": masking.share, "mask_span_mean": masking.span_mean}
         options |= {"mask_valid": mask_valid, "mask_seed": seed}
     return options
-
-
-@contextmanager
-def fast_products() -> Iterator[None]:
-    """Let float32 matrix products on CPUs go through oneDNN, which is twice as fast as MKL on AMD's.
-
-    The setting's name promises less: only processors with AMX round to bfloat16 under it, others stay with float32.
-    """
-    before = torch.backends.mkldnn.matmul.fp32_precision
-    torch.backends.mkldnn.matmul.fp32_precision = "bf16"
-    try:
-        yield
-    finally:
-        torch.backends.mkldnn.matmul.fp32_precision = before
 
 
 def longest_sentence(bin_folder: Path) -> int:
