@@ -19,6 +19,7 @@ from tongyeok.errors import TongyeokError
 from tongyeok.executors import worker
 
 RETRIES = 5  # of a part whose node or process is lost
+KNOCK_S = 10.0
 SHARED = Path(".tongyeok")
 VISIBLE = "CUDA_VISIBLE_DEVICES"
 
@@ -42,8 +43,9 @@ def connected(address: str | None, *, log: bool = False) -> Iterator[ModuleType]
         raise TongyeokError("Ray is not installed here; pip install 'tongyeok[cluster]' on every machine") from None
     where = address or os.environ.get("RAY_ADDRESS", "auto")
     try:
+        _knock(where)
         ray.init(address=where, log_to_driver=log, logging_level="warning")
-    except (ConnectionError, RuntimeError, ValueError) as error:
+    except (OSError, RuntimeError, ValueError) as error:
         raise TongyeokError(
             f"no Ray cluster answers at {where} ({error}); start one with `ray start --head`, see docs/ray.md"
         ) from None
@@ -51,6 +53,13 @@ def connected(address: str | None, *, log: bool = False) -> Iterator[ModuleType]
         yield ray
     finally:
         ray.shutdown()
+
+
+def _knock(address: str) -> None:
+    """Fail at once where nobody listens; Ray would try for minutes."""
+    host, colon, port = address.rpartition(":")
+    if colon:
+        socket.create_connection((host, int(port)), timeout=KNOCK_S).close()
 
 
 @contextmanager

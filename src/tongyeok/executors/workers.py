@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tongyeok.errors import TongyeokError
 from tongyeok.executors import worker
 from tongyeok.executors.cluster import check_node, connected, demand, fetch, proof_of_sharing
 from tongyeok.runtime import die_with_parent
@@ -18,7 +19,7 @@ from tongyeok.runtime import die_with_parent
 NUMBER = "TONGYEOK_WORKER"  # tells a worker its number, from 0
 
 
-class KilledError(Exception):
+class KilledError(TongyeokError):
     """A command that a signal ended; it is tried again, like one whose node was lost."""
 
 
@@ -55,7 +56,6 @@ def place_workers(
             num_gpus=demand(ray, cpus=cpus, gpus=gpus),
             max_retries=losses,
             retry_exceptions=[KilledError],
-            max_calls=1,
         )(_work)
         how: dict[str, Any] = {"proof": path, "secret": secret, "digest": worker.code_digest(), "folder": Path.cwd()}
         left = [task.remote(tuple(command), number, **how) for number in range(count)]

@@ -1,9 +1,16 @@
 """Several processes of one machine: each part once, whatever happens to a process."""
 
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
 from pathlib import Path
 
 import pytest
 
+from tongyeok.base.executor import Here, write_shards
 from tongyeok.errors import TongyeokError, UnitError
 from tongyeok.executors.processes import MOST_LOSSES, Processes
 from unit.executors.toy_jobs import Doubling
@@ -44,3 +51,34 @@ def test_what_a_part_raises_is_raised_here(tmp_path: Path) -> None:
         _doubled(Doubling(folder=tmp_path), count=1, parts={"bad": -1})
     with pytest.raises(TongyeokError, match="gone is not there; every machine must see the project's files"):
         _doubled(Doubling(folder=tmp_path / "gone"), count=1)
+
+
+def test_a_killed_stage_leaves_no_process_and_goes_on_at_its_shards(tmp_path: Path) -> None:
+    """The stage is killed (-9): its processes end too, and a rerun computes only the shards that were not there."""
+    script = textwrap.dedent(f"""
+        from pathlib import Path
+        from tongyeok.base.executor import write_shards
+        from tongyeok.executors.processes import Processes
+        from unit.executors.toy_jobs import Doubling
+        if __name__ == "__main__":
+            job = Doubling(folder=Path({str(tmp_path)!r}), endless=5)
+            parts = {PARTS!r}
+            write_shards(job, parts, executor=Processes(2, threads=1, gpus=()), scratch=Path({str(tmp_path)!r}))
+    """)
+    (tmp_path / "stage.py").write_text(script)
+    path = os.pathsep.join(part for part in sys.path if part)
+    with subprocess.Popen([sys.executable, tmp_path / "stage.py"], env={**os.environ, "PYTHONPATH": path}) as stage:
+        while not (tmp_path / "waits").exists() or not (tmp_path / "part-4").exists():
+            assert stage.poll() is None
+            time.sleep(0.05)
+        stage.send_signal(signal.SIGKILL)
+    processes = [int(opened.name.partition("-")[2]) for opened in tmp_path.glob("opened-*")]
+    deadline = time.monotonic() + 30
+    while any(Path(f"/proc/{pid}").exists() for pid in processes):
+        assert time.monotonic() < deadline, "a process outlived its stage"
+        time.sleep(0.05)
+    before = {name: (tmp_path / name).stat().st_mtime_ns for name in PARTS if (tmp_path / name).exists()}
+    assert "part-5" not in before
+    paths = write_shards(Doubling(folder=tmp_path), PARTS, executor=Here(), scratch=tmp_path)
+    assert [shard.read_text() for shard in paths] == [str(2 * number) for number in PARTS.values()]
+    assert before == {name: (tmp_path / name).stat().st_mtime_ns for name in before}

@@ -16,11 +16,15 @@ PATIENCE_S = 200
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Doubling:
-    """Doubles numbers; each process notes itself in `folder`, and dies once, or always, over the number `fatal`."""
+    """Doubles numbers; each process notes itself in `folder`, and dies once, or always, over the number `fatal`.
+
+    Over the number `endless` it says that it waits, and does.
+    """
 
     folder: Path
     fatal: int | None = None
     always: bool = False
+    endless: int | None = None
 
     @property
     def needs(self) -> tuple[Path, ...]:
@@ -35,6 +39,9 @@ class Doubling:
         def compute(number: int) -> bytes:
             if number < 0:
                 raise UnitError(f"{number}: expected at least 0")
+            if number == self.endless:
+                (self.folder / "waits").touch()
+                time.sleep(PATIENCE_S)
             died = self.folder / "died"
             if number == self.fatal and (self.always or not died.exists()):
                 died.touch()
