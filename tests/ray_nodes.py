@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-WHY = "needs the extra `cluster` (Ray): pip install 'tongyeok[cluster]'"
+WHY = "needs Ray: pip install --constraint constraints.txt --editable '.[cluster]'"
 STORE_BYTES = 80 * 1024 * 1024
 SYSTEM = {"health_check_initial_delay_ms": 0, "health_check_period_ms": 1000, "health_check_failure_threshold": 3}
 

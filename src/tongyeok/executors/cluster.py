@@ -3,6 +3,7 @@
 What parts need is read from a file system that all nodes share; their bytes come back through Ray's object store.
 """
 
+import logging
 import os
 import secrets
 import socket
@@ -40,11 +41,13 @@ def connected(address: str | None, *, log: bool = False) -> Iterator[ModuleType]
     try:
         import ray  # noqa: PLC0415  an extra
     except ImportError:
-        raise TongyeokError("Ray is not installed here; pip install 'tongyeok[cluster]' on every machine") from None
+        raise TongyeokError(
+            "Ray is not installed here; `pip install --constraint constraints.txt --editable '.[cluster]'` installs it"
+        ) from None
     where = address or os.environ.get("RAY_ADDRESS", "auto")
     try:
         _knock(where)
-        ray.init(address=where, log_to_driver=log, logging_level="warning")
+        ray.init(address=where, log_to_driver=log, logging_level=logging.WARNING)
     except (OSError, RuntimeError, ValueError) as error:
         raise TongyeokError(
             f"no Ray cluster answers at {where} ({error}); start one with `ray start --head`, see docs/ray.md"
@@ -59,7 +62,7 @@ def _knock(address: str) -> None:
     """Fail at once where nobody listens; Ray would try for minutes."""
     host, colon, port = address.rpartition(":")
     if colon:
-        socket.create_connection((host, int(port)), timeout=KNOCK_S).close()
+        socket.create_connection((host.strip("[]"), int(port)), timeout=KNOCK_S).close()
 
 
 @contextmanager

@@ -30,7 +30,7 @@ def compute(job: Job[Any], part: object) -> tuple[bytes, str]:
 
 
 @lru_cache(maxsize=1)
-def _opened(job: Any) -> Callable[[Any], bytes]:  # noqa: ANN401  a job; to be kept, it must be hashable
+def _opened(job: Job[Any]) -> Callable[[Any], bytes]:
     for path in job.needs:
         if not path.exists():
             raise TongyeokError(f"{path} is not there; every machine must see the project's files under the same path")

@@ -31,7 +31,7 @@ def _folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_without_ray_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where Ray is not installed, the message says how to install it."""
     monkeypatch.setitem(sys.modules, "ray", None)
-    with pytest.raises(TongyeokError, match=r"Ray is not installed here; pip install 'tongyeok\[cluster\]'"):
+    with pytest.raises(TongyeokError, match=r"Ray is not installed here; `pip install .* '\.\[cluster\]'`"):
         list(Cluster(None, threads=1).run(Doubling(folder=tmp_path), {"part": 1}))
 
 

@@ -1,5 +1,8 @@
 """Commands placed on a Ray cluster: where a study's workers run, and what happens when they are lost."""
 
+import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -45,6 +48,17 @@ def test_a_killed_worker_starts_again(nodes: Any, tmp_path: Path) -> None:
     assert (tmp_path / "second").exists()
     with pytest.raises(TongyeokError, match="was ended by signal 9"):
         _place(nodes, "kill -9 $$", count=1, losses=1)
+
+
+def test_stopping_the_command_ends_its_workers(nodes: Any, tmp_path: Path) -> None:
+    """After Ctrl-C nothing that was placed lives on."""
+    script = "echo $$ > pid; while true; do sleep 0.2; done"
+    words = ["cluster", "workers", "1", "--on", nodes.address, "--cpus", "1", "--", "sh", "-c", script]
+    with subprocess.Popen([sys.executable, "-m", "tongyeok", *words]) as placing:
+        _wait(lambda: (tmp_path / "pid").exists() and bool((tmp_path / "pid").read_text()))
+        placing.send_signal(signal.SIGINT)
+    assert placing.returncode == 130
+    _wait(lambda: not _runs(int((tmp_path / "pid").read_text())))
 
 
 def test_a_worker_of_a_lost_node_starts_elsewhere(nodes: Any, tmp_path: Path) -> None:
