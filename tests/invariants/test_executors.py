@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from ray_nodes import node_id, two_nodes
 from tongyeok.base.executor import Here
@@ -55,6 +56,17 @@ def test_shards_do_not_show(
     monkeypatch.setattr(shards, "SHARD", 1000)
     monkeypatch.setattr(packs, "SHARD", 1000)
     assert flow.run(stage, Here(), tmp_path / "whole") == alone[stage]
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_threads_do_not_show(flow: Flow, alone: dict[str, dict[str, bytes]], stage: str, tmp_path: Path) -> None:
+    """With three threads a stage writes what it does with one, so that processes may divide them."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    try:
+        assert flow.run(stage, Here(), tmp_path / "threads") == alone[stage]
+    finally:
+        torch.set_num_threads(before)
 
 
 @pytest.mark.parametrize("stage", STAGES)

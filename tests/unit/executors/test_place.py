@@ -23,7 +23,9 @@ def test_a_place_is_named() -> None:
         assert (cluster.address, cluster.threads) == (address, 2)
 
 
-@pytest.mark.parametrize("text", ["", "there", "processes:", "processes:0", "processes:-1", "ray:", "ray://head:10001"])
+@pytest.mark.parametrize(
+    "text", ["", "there", "processes:", "processes:0", "processes:-1", "ray:", "ray:head", "ray://head:10001"]
+)
 def test_other_words_are_refused(text: str) -> None:
     """What names no place is refused with all that do."""
     with pytest.raises(ConfigError, match=r"expected here, processes, processes:N, ray or ray:HOST:PORT, got"):
