@@ -1,17 +1,19 @@
 """A Ray cluster of two nodes of one CPU each, on this machine, that leaves nothing behind."""
 
 import os
+import shutil
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 WHY = "needs Ray: pip install --constraint constraints.txt --editable '.[cluster]'"
 STORE_BYTES = 80 * 1024 * 1024
-SYSTEM = {"health_check_initial_delay_ms": 0, "health_check_period_ms": 1000, "health_check_failure_threshold": 3}
 
 
 @contextmanager
@@ -29,18 +31,24 @@ def two_nodes(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     }
     for name, value in settings.items():
         monkeypatch.setenv(name, value)
-    with tempfile.TemporaryDirectory(prefix="ray-", ignore_cleanup_errors=True) as folder:  # short: it holds sockets
-        monkeypatch.setenv("RAY_TMPDIR", folder)
-        from ray.cluster_utils import Cluster
+    folder = tempfile.mkdtemp(prefix="ray-")  # a short name: it holds sockets
+    monkeypatch.setenv("RAY_TMPDIR", folder)
+    from ray.cluster_utils import Cluster
 
-        common = {"num_cpus": 1, "object_store_memory": STORE_BYTES}
-        head = {**common, "include_dashboard": False, "_system_config": SYSTEM}
-        cluster = Cluster(initialize_head=True, head_node_args=head, shutdown_at_exit=True)
-        try:
-            cluster.second = cluster.add_node(**common, resources={"second": 1})
-            yield cluster
-        finally:
-            cluster.shutdown()
+    common = {"num_cpus": 1, "object_store_memory": STORE_BYTES}
+    cluster = Cluster(
+        initialize_head=True, head_node_args={**common, "include_dashboard": False}, shutdown_at_exit=True
+    )
+    try:
+        cluster.second = cluster.add_node(**common, resources={"second": 1})
+        yield cluster
+    finally:
+        cluster.shutdown()
+        for _ in range(100):  # processes that are ending still write into it
+            shutil.rmtree(folder, ignore_errors=True)
+            if not Path(folder).exists():
+                break
+            time.sleep(0.1)
 
 
 def node_id(cluster: Any) -> str:

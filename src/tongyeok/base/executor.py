@@ -4,7 +4,8 @@ A job is plain values, so that it can be sent to another process or machine, and
 becomes bytes. Executors differ in where parts are computed, never in what comes out.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, TypeVar
@@ -40,10 +41,13 @@ class Made:
     device: str
 
 
+Found = Generator[Made, None, None]
+
+
 class Executor(Protocol):
     """Somewhere to compute parts."""
 
-    def run(self, job: Job[Part], parts: Mapping[str, Part]) -> Iterator[Made]:
+    def run(self, job: Job[Part], parts: Mapping[str, Part]) -> Found:
         """Each of the named parts as it is finished, in whatever order.
 
         Raises:
@@ -55,7 +59,7 @@ class Executor(Protocol):
 class Here:
     """This process does all parts, one after the other."""
 
-    def run(self, job: Job[Part], parts: Mapping[str, Part]) -> Iterator[Made]:
+    def run(self, job: Job[Part], parts: Mapping[str, Part]) -> Found:
         """Open the job if there is anything to do, and do it."""
         if parts:
             compute = job.open(progress=True)
@@ -71,10 +75,12 @@ def write_shards(job: Job[Part], parts: Mapping[str, Part], *, executor: Executo
             different ways, so that the outputs would be those of neither.
     """
     paths = {name: scratch / name for name in parts}
-    for made in executor.run(job, {name: part for name, part in parts.items() if not paths[name].is_file()}):
-        _check_device(made, scratch)
-        with whole(paths[made.name]) as partial:
-            partial.write_bytes(made.content)
+    missing = {name: part for name, part in parts.items() if not paths[name].is_file()}
+    with closing(executor.run(job, missing)) as found:  # what it still computes ends when a shard is refused
+        for made in found:
+            _check_device(made, scratch)
+            with whole(paths[made.name]) as partial:
+                partial.write_bytes(made.content)
     return list(paths.values())
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from tongyeok.base.executor import Job, Made, Part
+from tongyeok.base.executor import Found, Job, Made, Part
 from tongyeok.errors import TongyeokError
 from tongyeok.executors import worker
 
@@ -101,7 +101,7 @@ class Cluster:
         """Take the cluster at `address`; a task asks for `threads` CPUs, and for a GPU where there are any."""
         self.address, self.threads = address, threads
 
-    def run(self, job: Job[Part], parts: Mapping[str, Part]) -> Iterator[Made]:
+    def run(self, job: Job[Part], parts: Mapping[str, Part]) -> Found:
         """Each part as it is finished, wherever it was.
 
         Raises:

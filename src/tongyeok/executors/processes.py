@@ -6,14 +6,14 @@ Python's process pool does the work. It gives up when a process dies; what it ha
 import multiprocessing
 import os
 import signal
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from typing import TYPE_CHECKING
 
 from tqdm import tqdm
 
-from tongyeok.base.executor import Job, Made, Part
+from tongyeok.base.executor import Found, Job, Made, Part
 from tongyeok.errors import TongyeokError
 from tongyeok.executors import worker
 from tongyeok.runtime import die_with_parent
@@ -41,7 +41,7 @@ class Processes:
         """Share `gpus` out in turn; each process pins `threads` CPU threads."""
         self.count, self.threads, self.gpus = count, threads, tuple(gpus)
 
-    def run(self, job: Job[Part], parts: Mapping[str, Part]) -> Iterator[Made]:
+    def run(self, job: Job[Part], parts: Mapping[str, Part]) -> Found:
         """Each part as it is finished; parts of a process that died are done again.
 
         Raises:
@@ -64,7 +64,7 @@ class Processes:
                             f"memory for {self.count}? give fewer: `--on processes:{max(1, self.count // 2)}`"
                         ) from None
 
-    def _round(self, job: Job[Part], parts: Mapping[str, Part]) -> Iterator[Made]:
+    def _round(self, job: Job[Part], parts: Mapping[str, Part]) -> Found:
         context = multiprocessing.get_context("spawn")
         gpus: SimpleQueue[str | None] = context.SimpleQueue()
         for number in range(self.count):

@@ -1,12 +1,12 @@
 """Shards of a stage: taken up again after an interruption, never mixed between kinds of device."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
-from tongyeok.base.executor import Here, Job, Made, Part, remove_shards, write_shards
+from tongyeok.base.executor import Found, Here, Job, Made, Part, remove_shards, write_shards
 from tongyeok.errors import TongyeokError
 
 PARTS = {f"train-{number}.tsv": number for number in range(4)}
@@ -35,7 +35,7 @@ class _Squares:
 class _Backwards:
     """Does parts in the opposite order, each by a device of its own."""
 
-    def run(self, job: Job[Part], parts: Mapping[str, Part]) -> Iterator[Made]:
+    def run(self, job: Job[Part], parts: Mapping[str, Part]) -> Found:
         compute = job.open(progress=True)
         for number, (name, part) in enumerate(reversed(parts.items())):
             yield Made(name=name, content=compute(part), device=f"device {number // 2}")

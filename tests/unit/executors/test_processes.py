@@ -53,6 +53,16 @@ def test_what_a_part_raises_is_raised_here(tmp_path: Path) -> None:
         _doubled(Doubling(folder=tmp_path / "gone"), count=1)
 
 
+def test_nothing_goes_on_when_the_rest_is_not_wanted(tmp_path: Path) -> None:
+    """Closed after its first part, the executor ends its processes, the one that would work on for minutes too."""
+    made = Processes(2, threads=1, gpus=()).run(Doubling(folder=tmp_path, endless=5), {"first": 1, "endless": 5})
+    assert next(made).name == "first"
+    while not (tmp_path / "waits").exists():
+        time.sleep(0.05)
+    made.close()
+    assert not [path for path in tmp_path.glob("opened-*") if Path(f"/proc/{path.name.partition('-')[2]}").exists()]
+
+
 def test_a_killed_stage_leaves_no_process_and_goes_on_at_its_shards(tmp_path: Path) -> None:
     """The stage is killed (-9): its processes end too, and a rerun computes only the shards that were not there."""
     script = textwrap.dedent(f"""
