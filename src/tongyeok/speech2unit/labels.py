@@ -20,7 +20,7 @@ from tongyeok.config import section
 from tongyeok.errors import UnitError
 from tongyeok.speech2unit.codebook import FILE, Codebook
 from tongyeok.speech2unit.features import matching_extractor, work_through
-from tongyeok.speech2unit.shards import Stretch, cut, lines
+from tongyeok.speech2unit.shards import Models, Stretch, cut, lines
 
 SPLITS = ("train", "valid")
 
@@ -47,18 +47,8 @@ class Inputs:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Labelling:
-    """What every shard of labels needs: the codebook's folder, its HuBERT's if it has one, and the audio's."""
-
-    kmeans: Path
-    hubert: Path | None
-    audio: Path
-    switch_penalty: float
-
-    @property
-    def needs(self) -> tuple[Path, ...]:
-        """The codebook, the audio and the checkpoint."""
-        return self.kmeans / FILE, self.audio, *([] if self.hubert is None else [self.hubert])
+class Labelling(Models):
+    """How a shard's labels are computed."""
 
     def open(self, *, progress: bool) -> Callable[[Stretch], bytes]:
         """Load codebook and HuBERT; a stretch becomes lines of labels."""

@@ -12,6 +12,7 @@ import numpy as np
 
 from tongyeok.base.manifests import Manifest, read_manifest, subset
 from tongyeok.base.units import Units
+from tongyeok.speech2unit.codebook import FILE
 
 SHARD = 2000  # utterances: about 1.6 h of clips of 3 s
 
@@ -22,6 +23,21 @@ class Stretch:
 
     manifest: Manifest
     title: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Models:
+    """What every shard of a stage needs: folders of the codebook, of its HuBERT if it has one, and of the audio."""
+
+    kmeans: Path
+    hubert: Path | None
+    audio: Path
+    switch_penalty: float
+
+    @property
+    def needs(self) -> tuple[Path, ...]:
+        """The codebook, the audio and the checkpoint."""
+        return self.kmeans / FILE, self.audio, *([] if self.hubert is None else [self.hubert])
 
 
 def cut(folder: Path, splits: Sequence[str]) -> dict[str, Stretch]:

@@ -24,7 +24,7 @@ from tongyeok.errors import UnitError
 from tongyeok.speech2unit.codebook import FILE, Codebook
 from tongyeok.speech2unit.features import Extractor, MfccExtractor, matching_extractor, work_through
 from tongyeok.speech2unit.mfcc import WINDOW
-from tongyeok.speech2unit.shards import ShardedUnits, Stretch, cut, lines
+from tongyeok.speech2unit.shards import Models, ShardedUnits, Stretch, cut, lines
 
 FOLD = exact_div(UNIT_HOP, MFCC_HOP)  # MFCC frames per unit
 MARGIN = exact_div(WINDOW - MFCC_HOP, 2)  # samples on either side that make MFCC frames = samples // 160
@@ -53,18 +53,8 @@ class Inputs:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Encoding:
-    """What every shard of units needs: the codebook's folder, its HuBERT's if it has one, and the audio's."""
-
-    kmeans: Path
-    hubert: Path | None
-    audio: Path
-    switch_penalty: float
-
-    @property
-    def needs(self) -> tuple[Path, ...]:
-        """The codebook, the audio and the checkpoint."""
-        return self.kmeans / FILE, self.audio, *([] if self.hubert is None else [self.hubert])
+class Encoding(Models):
+    """How a shard's units are computed."""
 
     def open(self, *, progress: bool) -> Callable[[Stretch], bytes]:
         """Load codebook and HuBERT; a stretch becomes lines of units."""
