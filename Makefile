@@ -32,7 +32,7 @@ help:  ## list the targets
 	echo "installed in $$(cat .tongyeok/installation-seconds) s"
 
 .venv/installed-dev: .venv/installed
-	@$(PIP) --editable '.[dev]'; touch $@
+	@$(PIP) --editable '.[dev,cluster]'; touch $@
 
 install: .venv/installed-dev  ## make .venv with everything that development needs
 

@@ -62,11 +62,20 @@ def _run_stage(stage: Stage, arguments: Sequence[str]) -> int:
     parser.add_argument("--outputs", type=Path, required=True, metavar="FOLDER", help="output folder, replaced whole")
     parser.add_argument("--params", type=Path, default=Path("params.yaml"), metavar="FILE")
     parser.add_argument("--set", action="append", default=[], metavar="SECTION.FIELD=VALUE")
+    if stage.sharded:
+        parser.add_argument("--on", metavar="PLACE", help="here, processes[:N] or ray[:ADDRESS]; default: $TONGYEOK_ON")
     given = vars(parser.parse_args(arguments[1:]))
     settings, params, outputs = given.pop("set"), given.pop("params"), given.pop("outputs")
+    on = given.pop("on", None)
     item = arguments[0].partition("@")[2] or None
     runner.execute(
-        stage, item=item, inputs=interface.inputs(**given), outputs=outputs, params_path=params, settings=settings
+        stage,
+        item=item,
+        inputs=interface.inputs(**given),
+        outputs=outputs,
+        params_path=params,
+        settings=settings,
+        on=on,
     )
     return 0
 

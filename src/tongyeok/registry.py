@@ -12,14 +12,15 @@ class Stage:
     """One stage of the flow.
 
     `per_iteration` stages run once per HuBERT iteration and are called `name@i`. `on_demand` stages run under `dvc
-    repro` only where a later stage's parameters ask for them (section `flow`). Stages with an `experiment` are logged
-    as runs of that MLflow experiment.
+    repro` only where a later stage's parameters ask for them (section `flow`). `sharded` stages compute where `--on`
+    says. Stages with an `experiment` are logged as runs of that MLflow experiment.
     """
 
     name: str
     module: str
     per_iteration: bool = False
     on_demand: bool = False
+    sharded: bool = False
     experiment: str | None = None
 
 
@@ -35,15 +36,15 @@ STAGES = (
     Stage(name="corpus", module="tongyeok.corpus.corpus"),
     Stage(name="manifest", module="tongyeok.corpus.manifest"),
     Stage(name="kmeans", module="tongyeok.speech2unit.kmeans", per_iteration=True),
-    Stage(name="labels", module="tongyeok.speech2unit.labels", per_iteration=True),
+    Stage(name="labels", module="tongyeok.speech2unit.labels", per_iteration=True, sharded=True),
     Stage(name="hubert", module="tongyeok.speech2unit.hubert", per_iteration=True, experiment="hubert"),
-    Stage(name="units", module="tongyeok.speech2unit.units"),
+    Stage(name="units", module="tongyeok.speech2unit.units", sharded=True),
     Stage(name="unit_health", module="tongyeok.speech2unit.unit_health", experiment="unit_health"),
     Stage(name="bitext", module="tongyeok.unit2unit.bitext"),
     Stage(name="translator", module="tongyeok.unit2unit.translator", experiment="translator"),
     Stage(name="vocoder", module="tongyeok.unit2speech.vocoder", experiment="vocoder"),
     Stage(name="recognizer", module="tongyeok.recognizer.recognizer", on_demand=True, experiment="recognizer"),
-    Stage(name="translate_test", module="tongyeok.evaluation.translate_test"),
+    Stage(name="translate_test", module="tongyeok.evaluation.translate_test", sharded=True),
     Stage(name="evaluate", module="tongyeok.evaluation.evaluate", experiment="evaluate"),
 )
 
@@ -58,6 +59,7 @@ VERBS = (
     Verb(name="compare_units", module="tongyeok.verbs.compare_units"),
     Verb(name="export", module="tongyeok.verbs.export"),
     Verb(name="exchange", module="tongyeok.verbs.exchange"),
+    Verb(name="cluster", module="tongyeok.verbs.cluster"),
     Verb(name="relocate", module="tongyeok.verbs.relocate"),
 )
 

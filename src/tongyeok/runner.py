@@ -3,7 +3,6 @@
 Nothing half-written is ever taken for whole: outputs appear by one rename, after everything is on disk.
 """
 
-import ctypes
 import dataclasses
 import fcntl
 import hashlib
@@ -12,7 +11,6 @@ import json
 import os
 import resource
 import shutil
-import signal
 import time
 import typing
 from collections.abc import Iterator, Mapping, Sequence
@@ -23,9 +21,12 @@ from typing import Any
 
 from tongyeok import config
 from tongyeok.base import files
+from tongyeok.base.executor import Here
 from tongyeok.base.stage import Context
 from tongyeok.errors import ConfigError, TongyeokError
+from tongyeok.executors.place import HERE, ON, place
 from tongyeok.registry import Stage
+from tongyeok.runtime import Runtime, die_with_parent, pin_threads
 
 WORKPLACE = Path(".tongyeok")
 TIMINGS = WORKPLACE / "timings.jsonl"
@@ -56,6 +57,7 @@ def execute(
     outputs: Path,
     params_path: Path,
     settings: Sequence[str] = (),
+    on: str | None = None,
     since: float | None = None,
 ) -> Mapping[str, float]:
     """Run `stage` and return its metrics.
@@ -67,6 +69,7 @@ def execute(
         outputs: folder to write, replaced whole.
         params_path: the `params.yaml` to read.
         settings: `section.field=value`, over what it says.
+        on: where a sharded stage computes; by default where the environment variable TONGYEOK_ON says, or here.
         since: when the stage began (epoch seconds), for its timing; by default when this process did.
 
     Raises:
@@ -84,8 +87,9 @@ def execute(
     cfg = config.build(module.config, config.pick(params, stage.name, item, path=params_path), where=where)
     runtime = config.build(Runtime, config.pick(params, "runtime", None, path=params_path), where="runtime")
     _check_inputs(name, inputs)
+    executor = place(on or os.environ.get(ON, HERE), threads=runtime.threads) if stage.sharded else Here()
     _die_with_parent()
-    _pin_threads(runtime.threads)
+    pin_threads(runtime.threads)
 
     from tongyeok import tracking  # noqa: PLC0415  after the threads are pinned
 
@@ -97,24 +101,12 @@ def execute(
         state.mkdir(exist_ok=True)
         given = paths(inputs)
         with tracking.stage_run(stage, name=name, params=params, inputs=given, folder=scratch / "tracking") as tracked:
-            context = Context(scratch=state, threads=runtime.threads, on_metrics=tracked.on_metrics)
+            context = Context(scratch=state, threads=runtime.threads, on_metrics=tracked.on_metrics, executor=executor)
             metrics = module.module.run(cfg, inputs=inputs, outputs=partial, context=context)
             _put_in_place(partial, outputs)
             timings = _note_timing(name, outputs, since=since)
             tracked.finish(metrics, outputs, timings)
     return typing.cast("Mapping[str, float]", metrics)
-
-
-@config.section
-class Runtime:
-    """Section `runtime`: what every stage shares."""
-
-    threads: int  # CPU threads of each process; results repeat byte for byte only at a fixed number
-
-    def __post_init__(self) -> None:
-        """Check the rules."""
-        if self.threads < 1:
-            raise ValueError(f"threads: expected at least 1, got {self.threads}")
 
 
 def paths(inputs: Any) -> dict[str, Path]:  # noqa: ANN401
@@ -129,25 +121,10 @@ def _check_inputs(name: str, inputs: Any) -> None:  # noqa: ANN401
             raise TongyeokError(f"{name}: input --{field.replace('_', '-')} {path} does not exist; run `dvc repro`")
 
 
-def _pin_threads(threads: int) -> None:
-    """Pin the thread count of torch, BLAS and OpenMP, for speed and for repeatable sums."""
-    for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS"):
-        os.environ[variable] = str(threads)
-    # The forward and the backward pass have threads of their own. Those that rest shall not keep a core busy for long:
-    # libgomp's 300,000 turns cost the demo's translator a tenth of its time, none at all cost it more.
-    os.environ.setdefault("GOMP_SPINCOUNT", "10000")
-    import threadpoolctl  # noqa: PLC0415
-    import torch  # noqa: PLC0415
-
-    torch.set_num_threads(threads)
-    threadpoolctl.threadpool_limits(threads)
-
-
 def _die_with_parent() -> None:
     """Ask the kernel to end this process when `dvc` is killed, so that no orphan trains on in the same folder."""
     if "DVC_STAGE" in os.environ:
-        pr_set_pdeathsig = 1
-        ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGTERM)
+        die_with_parent()
         if os.getppid() == 1:
             raise TongyeokError("`dvc` was stopped while the stage started; run `dvc repro` again")
 

@@ -22,7 +22,7 @@ def describe() -> str:
             f"--{field.name.replace('_', '-')}" if field.default is dataclasses.MISSING else f"[--{field.name}]"
             for field in fields
         ]
-        lines.append(" ".join([name, *flags, "--outputs [--params] [--set]"]))
+        lines.append(" ".join([name, *flags, "--outputs [--params] [--set]", *["[--on]"] * stage.sharded]))
     for verb in VERBS:
         parser = argparse.ArgumentParser(add_help=False)
         importlib.import_module(verb.module).configure(parser)

@@ -111,7 +111,8 @@ def test_everything_is_pinned() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
     pins = dict(line.lower().replace("_", "-").split("==") for line in lines if not line.startswith("#"))
-    for requirement in [*project["dependencies"], *project["optional-dependencies"]["dev"]]:
+    extras = [requirement for extra in project["optional-dependencies"].values() for requirement in extra]
+    for requirement in [*project["dependencies"], *extras]:
         name, _, version = re.sub(r"\[.*?\]", "", requirement).lower().replace("_", "-").partition("==")
         assert name in pins, f"{name} is not in constraints.txt"
         assert version in {"", pins[name]}

@@ -1,6 +1,5 @@
 """HuBERT features equal those of fairseq's own reader, whatever the layer, the padding and the company."""
 
-import dataclasses
 import importlib
 import warnings
 from pathlib import Path
@@ -13,67 +12,13 @@ from parity.record import Record, compared
 from tongyeok.base.audio import UNIT_HOP
 from tongyeok.engine.features import FeatureReader
 from tongyeok.errors import CheckpointError, CorpusError
+from unit.speech2unit.small_hubert import CONVOLUTIONS, LAYERS, WIDTH, write_checkpoint
 
 TOLERANCE = 1e-4  # absolute, on layer-normalised float32 features of unit variance
-LAYERS, WIDTH = 3, 32
-CONVOLUTIONS = {
-    "base": "[(16,10,5)] + [(16,3,2)] * 4 + [(16,2,2)] * 2",
-    "demo": "[(16,20,10)] + [(16,3,2)] * 3 + [(24,2,2)] * 2",
-}
 
 
 def _clip(samples: int, seed: int) -> np.ndarray:
     return (0.1 * np.random.default_rng(seed).standard_normal(samples)).astype(np.float32)
-
-
-def _write_checkpoint(path: Path, *, convolutions: str, **changes: object) -> Path:
-    """A checkpoint as stock fairseq's trainer writes it: a HuBERT with random weights, its task and its dictionary."""
-    importlib.import_module("tongyeok_fairseq")
-    from fairseq.data import Dictionary
-    from fairseq.models.hubert.hubert import HubertConfig, HubertModel
-    from fairseq.tasks.hubert_pretraining import HubertPretrainingConfig
-    from omegaconf import OmegaConf
-
-    dictionary = Dictionary()
-    for label in range(10):
-        dictionary.add_symbol(str(label), n=1)
-    model_cfg = HubertConfig(
-        label_rate=50.0,
-        encoder_layers=LAYERS,
-        encoder_embed_dim=WIDTH,
-        encoder_ffn_embed_dim=64,
-        encoder_attention_heads=4,
-        final_dim=16,
-        conv_feature_layers=convolutions,
-        conv_pos=16,
-        conv_pos_groups=4,
-    )
-    task_cfg = HubertPretrainingConfig(
-        data=".", labels=["km"], label_rate=50.0, normalize=bool(changes.get("normalize"))
-    )
-    if changes.get("layer_norm"):
-        model_cfg = dataclasses.replace(model_cfg, extractor_mode="layer_norm", layer_norm_first=True)
-    torch.manual_seed(3)
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=r"`torch\.nn\.utils\.weight_norm` is deprecated")
-        model = HubertModel(OmegaConf.structured(model_cfg), task_cfg, [dictionary])
-    for parameter in model.parameters():
-        parameter.data += 0.05 * torch.randn_like(parameter)
-    torch.save(
-        {
-            "args": None,
-            "cfg": {
-                "model": dataclasses.asdict(model_cfg) | {"_name": "hubert"},
-                "task": dataclasses.asdict(task_cfg) | {"_name": "hubert_pretraining"},
-            },
-            "model": model.state_dict(),
-            "optimizer_history": [{"num_updates": 7, "lr_scheduler_state": {}, "optimizer_name": "FairseqAdam"}],
-            "task_state": {"dictionaries": [dictionary]},
-            "extra_state": {"train_iterator": {"epoch": 1, "iterations_in_epoch": 0}},
-        },
-        path,
-    )
-    return path
 
 
 def _reference(checkpoint: Path, clip: np.ndarray, layer: int) -> np.ndarray:
@@ -89,7 +34,7 @@ def _reference(checkpoint: Path, clip: np.ndarray, layer: int) -> np.ndarray:
 @pytest.fixture(scope="module", params=sorted(CONVOLUTIONS))
 def checkpoint(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("hubert")
-    return _write_checkpoint(folder / "checkpoint.pt", convolutions=CONVOLUTIONS[request.param])
+    return write_checkpoint(folder / "checkpoint.pt", convolutions=CONVOLUTIONS[request.param])
 
 
 @pytest.mark.parametrize("layer", [1, 2, LAYERS])
@@ -115,7 +60,7 @@ def test_features_equal_fairseqs_reader(checkpoint: Path, layer: int, record_pro
 @pytest.mark.parametrize("changes", [{"normalize": True, "layer_norm": True}])
 def test_large_models_features_equal_fairseqs_reader(tmp_path: Path, changes: dict, record_property: Record) -> None:
     """Models with layer norm in the convolutions and normalised audio (HuBERT large) are read as the reference does."""
-    path = _write_checkpoint(tmp_path / "large.pt", convolutions=CONVOLUTIONS["base"], **changes)
+    path = write_checkpoint(tmp_path / "large.pt", convolutions=CONVOLUTIONS["base"], **changes)
     clip = _clip(9_000, seed=2)
     found = FeatureReader(path, layer=2, device="cpu").extract_unpadded(clip)
     worst = float(np.abs(found - _reference(path, clip, 2)).max())

@@ -8,6 +8,7 @@ import sys
 import textwrap
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -45,7 +46,7 @@ def run(cfg: ToyConfig, *, inputs: Inputs, outputs: Path, context: Context) -> d
     """Copy the source `count` times, remembering in scratch how often it was tried."""
     tries = context.scratch / "tries"
     tries.write_text(tries.read_text() + "x" if tries.exists() else "x")
-    (outputs / "half").write_text("half")
+    (outputs / "half").write_text(type(context.executor).__name__)
     if inputs.source.read_text() == "bad":
         raise RuntimeError("half-way")
     (outputs / "whole").write_text(inputs.source.read_text() * cfg.count)
@@ -64,14 +65,22 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.delitem(sys.modules, "toy_stage", raising=False)
 
-    def execute(*, count: object = 2, threads: int = 1, settings: tuple[str, ...] = (), item: str | None = None):  # type: ignore[no-untyped-def]  # noqa: ANN202
+    def execute(  # type: ignore[no-untyped-def]  # noqa: ANN202
+        *,
+        count: object = 2,
+        threads: int = 1,
+        settings: tuple[str, ...] = (),
+        item: str | None = None,
+        stage: Stage = STAGE,
+        on: str | None = None,
+    ):
         Path("params.yaml").write_text(json.dumps({"toy": {"count": count}, "runtime": {"threads": threads}}))
         import toy_stage
 
         inputs = toy_stage.Inputs(source=Path("source"))
         outputs = Path("outputs/toy")
         return runner.execute(
-            STAGE, item=item, inputs=inputs, outputs=outputs, params_path=Path("params.yaml"), settings=settings
+            stage, item=item, inputs=inputs, outputs=outputs, params_path=Path("params.yaml"), settings=settings, on=on
         )
 
     return execute
@@ -156,6 +165,29 @@ def test_settings_override_parameters(run: Run) -> None:
     """`--set` changes the value that the stage sees."""
     run(settings=("toy.count=3",))
     assert Path("outputs/toy/whole").read_text() == "good" * 3
+
+
+def test_a_sharded_stage_computes_where_it_is_told(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`--on` decides, else TONGYEOK_ON, else this process does it; stages without shards look at neither."""
+    sharded = replace(STAGE, sharded=True)
+    found = []
+    for stage, on, variable in (
+        (sharded, None, None),
+        (sharded, None, "processes:2"),
+        (sharded, "here", "processes:2"),
+        (sharded, "ray", "processes:2"),
+        (STAGE, None, "nonsense"),
+    ):
+        monkeypatch.delenv("TONGYEOK_ON", raising=False)
+        if variable is not None:
+            monkeypatch.setenv("TONGYEOK_ON", variable)
+        run(stage=stage, on=on)
+        found.append(Path("outputs/toy/half").read_text())
+    assert found == ["Here", "Processes", "Here", "Cluster", "Here"]
+    with pytest.raises(
+        ConfigError, match="expected here, processes, processes:N, ray or ray:HOST:PORT, got 'nonsense'"
+    ):
+        run(stage=sharded, on="nonsense")
 
 
 def test_dies_with_the_process_that_started_it() -> None:

@@ -107,7 +107,10 @@ class PackWriter:
 
     def add(self, name: str, samples: Samples) -> str:
         """Append one utterance and return its location `pack.zip:offset:bytes`, relative to the pack's folder."""
-        data = encode_flac(samples)
+        return self.add_flac(name, encode_flac(samples))
+
+    def add_flac(self, name: str, data: bytes) -> str:
+        """The same for an utterance that is encoded already."""
         entry = zipfile.ZipInfo(f"{name}.flac", date_time=(1980, 1, 1, 0, 0, 0))
         self._zip.writestr(entry, data)
         assert self._zip.fp is not None

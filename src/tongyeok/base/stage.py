@@ -1,8 +1,10 @@
 """What every stage's `run` receives besides its configuration, inputs and output folder."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+
+from tongyeok.base.executor import Executor, Here
 
 OnMetrics = Callable[[int, Mapping[str, float]], None]
 
@@ -13,12 +15,14 @@ class Context:
 
     `scratch` is a private folder that survives an interrupted run of the same configuration on the same inputs by the
     same code, and is removed when the stage succeeds: trainers keep their resumable state there. `threads` is the
-    pinned number of CPU threads. `on_metrics(step, values)` receives training curves.
+    pinned number of CPU threads. `on_metrics(step, values)` receives training curves. `executor` is where a sharded
+    stage computes its parts.
     """
 
     scratch: Path
     threads: int
     on_metrics: OnMetrics
+    executor: Executor = field(default_factory=Here)
 
 
 def silent(scratch: Path, *, threads: int = 1) -> Context:

@@ -6,9 +6,8 @@ perfect translator could reach with this vocoder.
 """
 
 import filecmp
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -16,29 +15,23 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from tongyeok.base.audio import SAMPLE_RATE, PackWriter, Samples, read_location
+from tongyeok.base.audio import SAMPLE_RATE, PackWriter, encode_flac, read_location
+from tongyeok.base.executor import remove_shards, write_shards
 from tongyeok.base.files import write_json
 from tongyeok.base.manifests import read_manifest
 from tongyeok.base.stage import Context
 from tongyeok.base.units import Units, UnitSource, read_languages, run_lengths, write_units
 from tongyeok.base.utterances import Utterance, read_utterances
 from tongyeok.config import section
+from tongyeok.engine.threads import in_order, one_thread_each
 from tongyeok.engine.translation import UnitTranslator
 from tongyeok.errors import EvaluationError
-from tongyeok.evaluation.speech import (
-    RESYNTHESISED,
-    TRANSLATED,
-    Speech,
-    Trial,
-    chosen,
-    read_trials,
-    write_speech,
-)
-from tongyeok.evaluation.voices import embed
-from tongyeok.unit2speech.speaker_encoder import DVector, load_speaker_encoder
+from tongyeok.evaluation.packs import Clip, Lines, Pack, pack_clips, read_clips, to_resynthesise, to_translate
+from tongyeok.evaluation.speech import TRANSLATED, Speech, Trial, chosen, read_trials, write_speech
+from tongyeok.unit2speech.speaker_encoder import SpeakerEncoder, load_speaker_encoder
 from tongyeok.unit2speech.synthesis import UnitVocoder
 from tongyeok.unit2unit.pairs import Direction
-from tongyeok.unit2unit.tags import tag_of, units_of
+from tongyeok.unit2unit.tags import units_of
 
 DICTIONARY = "dict.txt"
 
@@ -76,41 +69,108 @@ class Inputs:
     vocoder: Path
 
 
-def run(cfg: TranslateTestConfig, *, inputs: Inputs, outputs: Path, context: Context) -> dict[str, float]:  # noqa: ARG001
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Speaking:
+    """What every shard needs: the folders of the audio and of the models, and how to search."""
+
+    corpus: Path
+    translator: Path
+    vocoder: Path
+    source: UnitSource
+    cfg: TranslateTestConfig
+
+    @property
+    def needs(self) -> tuple[Path, ...]:
+        """The folders."""
+        return self.corpus, self.translator, self.vocoder
+
+    def open(self, *, progress: bool) -> Callable[[Lines], bytes]:
+        """Load translator, vocoder and speaker encoder; lines become clips."""
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+        translator = UnitTranslator(self.translator / "checkpoint.pt", self.translator / DICTIONARY, device=device)
+        with one_thread_each(1) as loading:  # weights are worked out then, by sums that depend on threads
+            vocoder = loading.submit(lambda: UnitVocoder.load(self.vocoder, device).folded()).result()
+        encoder = load_speaker_encoder(device=device)
+
+        def compute(part: Lines) -> bytes:
+            return pack_clips(list(self._clips(part, translator, vocoder, encoder, progress=progress)))
+
+        return compute
+
+    def _clips(
+        self,
+        part: Lines,
+        translator: UnitTranslator,
+        vocoder: UnitVocoder,
+        encoder: SpeakerEncoder,
+        *,
+        progress: bool,
+    ) -> Iterator[Clip]:
+        """Each clip is one thread's, so that it does not depend on the number of threads or on the other clips."""
+        if part.tag is None:
+            units = [np.array(text.split(), dtype=np.int32) for text in part.texts]
+        else:
+            units = search_units(translator, part.texts, self.cfg, tag=part.tag)
+
+        def speak(row: int) -> Clip:
+            if not units[row].size:
+                return Clip(units=units[row], flac=b"", samples=0)
+            samples = vocoder.synthesise(
+                units[row],
+                dvector=encoder.embed([read_location(self.corpus, part.voices[row])])[0],
+                lang=part.lang,
+                predict_durations=part.tag is not None,
+                source=self.source,
+            )
+            return Clip(units=units[row], flac=encode_flac(samples), samples=samples.size)
+
+        clips = in_order(speak, range(len(units)), workers=torch.get_num_threads())
+        yield from tqdm(clips, total=len(units), desc=part.title, disable=None if progress else True)
+
+
+def run(cfg: TranslateTestConfig, *, inputs: Inputs, outputs: Path, context: Context) -> dict[str, float]:
     """Write `units/<source>-<target>.tsv`, `speech.tsv` and its packs.
 
     Raises:
         EvaluationError: a direction has no test pairs, or the models were made for another bitext.
         UnitError: the vocoder speaks units of another codebook.
     """
-    device = "cuda" if torch.cuda.is_available() else "cpu"
     utterances = read_utterances(inputs.corpus)
     pairs = chosen(cfg.directions, read_trials(inputs.bitext, utterances))
     check_dictionaries(inputs.translator, inputs.bitext)
     check_unseen(pairs, read_manifest(inputs.manifest, "test").utts)
     references = unique(row.pair.target for rows in pairs.values() for row in rows)
     source, true_units = read_languages(inputs.units, sorted({utterance.lang for utterance in references}))
-    translator = UnitTranslator(inputs.translator / "checkpoint.pt", inputs.translator / DICTIONARY, device=device)
-    vocoder = UnitVocoder.load(inputs.vocoder, device).folded()
+    wanted = [to_translate(direction, rows) for direction, rows in pairs.items()]
+    wanted += [to_resynthesise(lang, references, true_units) for lang in sorted({row.lang for row in references})]
 
-    hypotheses = {
-        direction: search_units(translator, [row.source_units for row in rows], cfg, tag=tag_of(rows[0].target_units))
-        for direction, rows in pairs.items()
-    }
-    for direction, found in hypotheses.items():
-        keys = [row.pair.source.utt for row in pairs[direction]]
-        write_units(outputs / "units" / f"{direction}.tsv", source, dict(zip(keys, found, strict=True)))
+    parts = {name: part for pack in wanted for name, part in pack.parts().items()}
+    job = Speaking(
+        corpus=inputs.corpus.absolute(),
+        translator=inputs.translator.absolute(),
+        vocoder=inputs.vocoder.absolute(),
+        source=source,
+        cfg=cfg,
+    )
+    shards = write_shards(job, parts, executor=context.executor, scratch=context.scratch)
+    by_name = {path.name: path for path in shards}
 
-    speakers = unique([*(row.pair.source for rows in pairs.values() for row in rows), *references])
-    loads = [partial(read_location, inputs.corpus, utterance.audio) for utterance in speakers]
-    vectors = embed(load_speaker_encoder(device=device), loads)
-    voices = {utterance.utt: vector for utterance, vector in zip(speakers, vectors, strict=True)}
-
-    rows = list(speak_translations(vocoder, pairs, hypotheses, voices, source=source, outputs=outputs))
-    rows += speak_references(vocoder, references, true_units, voices, source=source, outputs=outputs)
+    rows: list[Speech] = []
+    hypotheses: dict[str, list[Units]] = {}
+    for pack in wanted:
+        units: list[Units] = []
+        with PackWriter(outputs / f"{pack.name}.zip") as writer:
+            for name, utts in pack.utts().items():
+                for utt, clip in zip(utts, read_clips(by_name[name]), strict=True):
+                    units.append(clip.units)
+                    rows.append(entry(writer, pack, utt, clip))
+        if pack.kind == TRANSLATED:
+            hypotheses[pack.direction] = units
+            write_units(outputs / "units" / f"{pack.name}.tsv", source, dict(zip(pack.keys, units, strict=True)))
     write_speech(outputs, rows)
     metrics = describe(pairs, hypotheses, rows)
     write_json(outputs / "metrics.json", metrics)
+    remove_shards(shards)
     return metrics
 
 
@@ -164,72 +224,22 @@ def search_units(
     return [run_lengths(units)[0] for units in found]
 
 
-def speak_translations(
-    vocoder: UnitVocoder,
-    pairs: Mapping[Direction, Sequence[Trial]],
-    hypotheses: Mapping[Direction, Sequence[Units]],
-    voices: Mapping[str, DVector],
-    *,
-    source: UnitSource,
-    outputs: Path,
-) -> Iterator[Speech]:
-    """Speak every hypothesis in its source speaker's voice, one pack per direction."""
-    for direction, found in hypotheses.items():
-        with PackWriter(outputs / f"{direction}.zip") as pack:
-            utts = [row.pair.source.utt for row in pairs[direction]]
-            for utt, units in tqdm(
-                zip(utts, found, strict=True), total=len(utts), desc=f"speak {direction}", disable=None
-            ):
-                samples = say(vocoder, units, voices[utt], lang=direction.target, predict_durations=True, source=source)
-                yield entry(pack, TRANSLATED, str(direction), utt, samples)
-
-
-def speak_references(
-    vocoder: UnitVocoder,
-    references: Sequence[Utterance],
-    units: Mapping[str, Units],
-    voices: Mapping[str, DVector],
-    *,
-    source: UnitSource,
-    outputs: Path,
-) -> Iterator[Speech]:
-    """Resynthesise every reference from its own units, durations and voice, one pack per language."""
-    for lang in sorted({reference.lang for reference in references}):
-        own = [reference for reference in references if reference.lang == lang]
-        with PackWriter(outputs / f"{RESYNTHESISED}-{lang}.zip") as pack:
-            for reference in tqdm(own, desc=f"resynthesise {lang}", disable=None):
-                utt = reference.utt
-                if utt not in units:
-                    raise EvaluationError(f"{utt}: a test reference without units; rebuild `units`")
-                samples = say(vocoder, units[utt], voices[utt], lang=lang, predict_durations=False, source=source)
-                yield entry(pack, RESYNTHESISED, lang, utt, samples)
-
-
-def say(
-    vocoder: UnitVocoder, units: Units, voice: DVector, *, lang: str, predict_durations: bool, source: UnitSource
-) -> Samples:
-    """Samples of a unit sequence; none for an empty one."""
-    if not units.size:
-        return np.zeros(0, dtype=np.float32)
-    return vocoder.synthesise(units, dvector=voice, lang=lang, predict_durations=predict_durations, source=source)
-
-
-def entry(pack: PackWriter, kind: str, direction: str, utt: str, samples: Samples) -> Speech:
+def entry(writer: PackWriter, pack: Pack, utt: str, clip: Clip) -> Speech:
     """Put a clip into a pack and describe it."""
-    audio = pack.add(utt, samples) if samples.size else ""
-    return Speech(kind=kind, direction=direction, utt=utt, audio=audio, samples=samples.size)
+    audio = writer.add_flac(utt, clip.flac) if clip.samples else ""
+    return Speech(kind=pack.kind, direction=pack.direction, utt=utt, audio=audio, samples=clip.samples)
 
 
 def describe(
     pairs: Mapping[Direction, Sequence[Trial]],
-    hypotheses: Mapping[Direction, Sequence[Units]],
+    hypotheses: Mapping[str, Sequence[Units]],
     rows: Sequence[Speech],
 ) -> dict[str, float]:
     """Figures per direction: pairs, hypothesis units per reference unit, seconds of speech per reference second."""
     metrics: dict[str, float] = {}
     for direction, tested in pairs.items():
         spoken = sum(row.samples for row in rows if row.kind == TRANSLATED and row.direction == str(direction))
-        made = sum(units.size for units in hypotheses[direction])
+        made = sum(units.size for units in hypotheses[str(direction)])
         wanted = sum(units_of(row.target_units).size for row in tested)
         metrics[f"{direction}/pairs"] = float(len(tested))
         metrics[f"{direction}/unit_ratio"] = made / wanted

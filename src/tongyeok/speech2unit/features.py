@@ -148,12 +148,13 @@ def work_through(
     extractor: Extractor,
     work: Callable[[Float[np.ndarray, "frames dim"]], Result],
     *,
-    description: str,
+    description: str | None,
 ) -> Iterator[tuple[str, Result]]:
     """Read, extract, and do `work` on the frames, utterance by utterance, in the manifest's order.
 
     On a CPU each utterance is one thread's from its bytes to the result, and as many as threads are pinned are under
-    way side by side. On a GPU recordings are extracted in groups.
+    way side by side. On a GPU recordings are extracted in groups. `description` is what the progress bar says; without
+    one there is no bar.
 
     Raises:
         CorpusError: a recording is unreadable, differs in length from the manifest, is too short for one frame, or
@@ -171,7 +172,8 @@ def work_through(
             raise CorpusError(f"{manifest.utts[row]}: features are not finite; check the recording for NaN samples")
         return frames
 
-    with tqdm(total=len(manifest.utts), desc=description, unit="utts", disable=None) as bar:
+    hidden = True if description is None else None  # None: where no one watches
+    with tqdm(total=len(manifest.utts), desc=description, unit="utts", disable=hidden) as bar:
         for group in in_order(of_group, range(0, len(manifest.utts), size), workers=torch.get_num_threads()):
             bar.update(len(group))
             yield from group

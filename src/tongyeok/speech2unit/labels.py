@@ -4,7 +4,7 @@ Written as fairseq's `dump_km_label.py` writes them: `train.km` and `valid.km` w
 and the dictionary `dict.km.txt` with every unit in order.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -12,15 +12,15 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Int
 
+from tongyeok.base.executor import remove_shards, write_shards
 from tongyeok.base.files import whole, write_json, write_text
-from tongyeok.base.manifests import Manifest, read_manifest
+from tongyeok.base.manifests import read_manifest
 from tongyeok.base.stage import Context
-from tongyeok.base.units import Units
 from tongyeok.config import section
 from tongyeok.errors import UnitError
 from tongyeok.speech2unit.codebook import FILE, Codebook
 from tongyeok.speech2unit.features import matching_extractor, work_through
-from tongyeok.speech2unit.shards import remove_shards, write_shards
+from tongyeok.speech2unit.shards import Models, Stretch, cut, lines
 
 SPLITS = ("train", "valid")
 
@@ -46,6 +46,23 @@ class Inputs:
     hubert: Path | None = None
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Labelling(Models):
+    """How a shard's labels are computed."""
+
+    def open(self, *, progress: bool) -> Callable[[Stretch], bytes]:
+        """Load codebook and HuBERT; a stretch becomes lines of labels."""
+        codebook = Codebook.load(self.kmeans / FILE)
+        extractor = matching_extractor(codebook, hubert=self.hubert)
+        assign = partial(codebook.assign, switch_penalty=self.switch_penalty)
+
+        def compute(part: Stretch) -> bytes:
+            title = f"labelling {part.title}" if progress else None
+            return lines(work_through(part.manifest, extractor, assign, description=title))
+
+        return compute
+
+
 def dictionary(clusters: int) -> str:
     """The text of `dict.km.txt`: every unit in order, with fairseq's conventional count of 1."""
     return "".join(f"{unit} 1\n" for unit in range(clusters))
@@ -53,20 +70,19 @@ def dictionary(clusters: int) -> str:
 
 def run(cfg: LabelsConfig, *, inputs: Inputs, outputs: Path, context: Context) -> dict[str, float]:
     """Assign and write the labels of the training and validation splits."""
-    codebook = Codebook.load(inputs.kmeans / FILE)
-    extractor = matching_extractor(codebook, hubert=inputs.hubert)
-    write_text(outputs / "dict.km.txt", dictionary(codebook.clusters))
+    clusters = Codebook.load(inputs.kmeans / FILE).clusters
+    job = Labelling(
+        kmeans=inputs.kmeans.absolute(),
+        hubert=inputs.hubert and inputs.hubert.absolute(),
+        audio=read_manifest(inputs.manifest, SPLITS[0]).root,
+        switch_penalty=cfg.switch_penalty,
+    )
+    shards = write_shards(job, cut(inputs.manifest, SPLITS), executor=context.executor, scratch=context.scratch)
+    write_text(outputs / "dict.km.txt", dictionary(clusters))
     metrics: dict[str, float] = {}
-    shards: list[Path] = []
-
-    def label(manifest: Manifest, description: str) -> Iterator[tuple[str, Units]]:
-        assign = partial(codebook.assign, switch_penalty=cfg.switch_penalty)
-        return work_through(manifest, extractor, assign, description=f"labelling {description}")
-
     for split in SPLITS:
-        paths = write_shards(read_manifest(inputs.manifest, split), context.scratch, label, name=split)
-        counts = _assemble(paths, outputs / f"{split}.km", clusters=codebook.clusters)
-        shards += paths
+        own = [path for path in shards if path.name.startswith(f"{split}-")]
+        counts = _assemble(own, outputs / f"{split}.km", clusters=clusters)
         metrics |= {f"{split}/frames": float(counts.sum()), f"{split}/used": float((counts > 0).sum())}
     if not metrics["train/frames"]:
         raise UnitError(f"{inputs.manifest}/train.tsv: no utterances to label; check the manifest's train split")

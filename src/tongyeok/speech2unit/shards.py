@@ -1,43 +1,61 @@
 """A split's units in shards of a fixed number of utterances, so that memory does not grow with the split.
 
 Each shard's file is written whole into the stage's scratch folder and taken up again after an interruption, so an
-interrupted stage loses one shard at most. Assembled in order, they are what one pass would have written.
+interrupted stage loses one shard of each worker at most. Assembled in order, they are what one pass would have written.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from tongyeok.base.files import whole
-from tongyeok.base.manifests import Manifest, subset
+from tongyeok.base.manifests import Manifest, read_manifest, subset
 from tongyeok.base.units import Units
+from tongyeok.speech2unit.codebook import FILE
 
 SHARD = 2000  # utterances: about 1.6 h of clips of 3 s
 
-Compute = Callable[[Manifest, str], Iterable[tuple[str, Units]]]  # a part of a manifest, and how to call it
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Stretch:
+    """A shard's part of a split, and what to call it."""
+
+    manifest: Manifest
+    title: str
 
 
-def write_shards(manifest: Manifest, scratch: Path, compute: Compute, *, name: str) -> list[Path]:
-    """Compute the shards of a split that are not there yet, and list all: a line `utt<TAB>u u u …` an utterance."""
-    paths = []
-    starts = range(0, len(manifest.utts), SHARD)
-    for number, first in enumerate(starts):
-        path = scratch / f"{name}-{number:06d}.tsv"
-        paths.append(path)
-        if path.is_file():
-            continue
-        part = subset(manifest, range(first, min(first + SHARD, len(manifest.utts))))
-        with whole(path) as partial, partial.open("w", encoding="utf-8", newline="\n") as file:
-            for utt, units in compute(part, f"{name}, shard {number + 1} of {len(starts)}"):
-                file.write(f"{utt}\t{' '.join(map(str, units.tolist()))}\n")
-    return paths
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Models:
+    """What every shard of a stage needs: folders of the codebook, of its HuBERT if it has one, and of the audio."""
+
+    kmeans: Path
+    hubert: Path | None
+    audio: Path
+    switch_penalty: float
+
+    @property
+    def needs(self) -> tuple[Path, ...]:
+        """The codebook, the audio and the checkpoint."""
+        return self.kmeans / FILE, self.audio, *([] if self.hubert is None else [self.hubert])
 
 
-def remove_shards(paths: Iterable[Path]) -> None:
-    """Remove shards whose content stands in whole outputs."""
-    for path in paths:
-        path.unlink()
+def cut(folder: Path, splits: Sequence[str]) -> dict[str, Stretch]:
+    """The parts of splits of a manifest folder, by the name of the shard's file, in order."""
+    parts = {}
+    for split in splits:
+        manifest = read_manifest(folder, split)
+        starts = range(0, len(manifest.utts), SHARD)
+        for number, first in enumerate(starts):
+            rows = range(first, min(first + SHARD, len(manifest.utts)))
+            title = f"{split}, shard {number + 1} of {len(starts)}"
+            parts[f"{split}-{number:06d}.tsv"] = Stretch(manifest=subset(manifest, rows), title=title)
+    return parts
+
+
+def lines(units: Iterable[tuple[str, Units]]) -> bytes:
+    """A shard's file: a line `utt<TAB>u u u …` an utterance."""
+    return "".join(f"{utt}\t{' '.join(map(str, sequence.tolist()))}\n" for utt, sequence in units).encode()
 
 
 class ShardedUnits(Mapping[str, Units]):

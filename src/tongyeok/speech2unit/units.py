@@ -4,7 +4,7 @@ Units come from the last codebook. A codebook of HuBERT features gives one unit 
 baseline that HuBERT has to beat, gives one unit per two frames of 10 ms, by their mean squared distance.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from tongyeok.base.audio import MFCC_HOP, UNIT_HOP, UNIT_RATE, exact_div
+from tongyeok.base.executor import remove_shards, write_shards
 from tongyeok.base.files import sha256, write_json
 from tongyeok.base.manifests import SPLITS, Manifest, read_manifest
 from tongyeok.base.stage import Context
@@ -23,7 +24,7 @@ from tongyeok.errors import UnitError
 from tongyeok.speech2unit.codebook import FILE, Codebook
 from tongyeok.speech2unit.features import Extractor, MfccExtractor, matching_extractor, work_through
 from tongyeok.speech2unit.mfcc import WINDOW
-from tongyeok.speech2unit.shards import ShardedUnits, remove_shards, write_shards
+from tongyeok.speech2unit.shards import Models, ShardedUnits, Stretch, cut, lines
 
 FOLD = exact_div(UNIT_HOP, MFCC_HOP)  # MFCC frames per unit
 MARGIN = exact_div(WINDOW - MFCC_HOP, 2)  # samples on either side that make MFCC frames = samples // 160
@@ -51,8 +52,26 @@ class Inputs:
     hubert: Path | None = None
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Encoding(Models):
+    """How a shard's units are computed."""
+
+    def open(self, *, progress: bool) -> Callable[[Stretch], bytes]:
+        """Load codebook and HuBERT; a stretch becomes lines of units."""
+        codebook = Codebook.load(self.kmeans / FILE)
+        extractor = unit_extractor(codebook, hubert=self.hubert)
+
+        def compute(part: Stretch) -> bytes:
+            title = f"units of {part.title}" if progress else None
+            return lines(
+                encode(part.manifest, codebook, extractor, switch_penalty=self.switch_penalty, description=title)
+            )
+
+        return compute
+
+
 def encode(
-    manifest: Manifest, codebook: Codebook, extractor: Extractor, *, switch_penalty: float, description: str
+    manifest: Manifest, codebook: Codebook, extractor: Extractor, *, switch_penalty: float, description: str | None
 ) -> Iterator[tuple[str, Units]]:
     """Yield each utterance of `manifest` with its samples // 320 units.
 
@@ -100,15 +119,13 @@ def run(cfg: UnitsConfig, *, inputs: Inputs, outputs: Path, context: Context) ->
     """Encode every split and write the units of each language in the corpus's order."""
     path = inputs.kmeans / FILE
     codebook = Codebook.load(path)
-    extractor = unit_extractor(codebook, hubert=inputs.hubert)
-
-    def compute(manifest: Manifest, description: str) -> Iterator[tuple[str, Units]]:
-        description = f"units of {description}"
-        return encode(manifest, codebook, extractor, switch_penalty=cfg.switch_penalty, description=description)
-
-    shards: list[Path] = []
-    for split in SPLITS:
-        shards += write_shards(read_manifest(inputs.manifest, split), context.scratch, compute, name=split)
+    job = Encoding(
+        kmeans=inputs.kmeans.absolute(),
+        hubert=inputs.hubert and inputs.hubert.absolute(),
+        audio=read_manifest(inputs.manifest, SPLITS[0]).root,
+        switch_penalty=cfg.switch_penalty,
+    )
+    shards = write_shards(job, cut(inputs.manifest, SPLITS), executor=context.executor, scratch=context.scratch)
     sequences = ShardedUnits(shards)
     members: dict[str, list[str]] = {}
     for utterance in read_utterances(inputs.corpus):

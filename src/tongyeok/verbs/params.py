@@ -13,6 +13,7 @@ from tongyeok import config
 from tongyeok.base.files import write_text
 from tongyeok.errors import ConfigError
 from tongyeok.registry import STAGES
+from tongyeok.runtime import Runtime
 
 HEADER = """\
 # Composed from conf/ by
@@ -156,7 +157,7 @@ def validate(params: Mapping[str, Any]) -> None:
             except ConfigError as error:
                 problems.append(str(error))
     try:
-        config.build(runner.Runtime, params.get("runtime"), where="runtime")
+        config.build(Runtime, params.get("runtime"), where="runtime")
     except ConfigError as error:
         problems.append(str(error))
     if problems:

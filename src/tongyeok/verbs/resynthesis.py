@@ -45,7 +45,7 @@ def main(args: argparse.Namespace) -> int:
     from tongyeok.evaluation import resynthesis, resynthesis_page, resynthesis_scores  # noqa: PLC0415
     from tongyeok.evaluation.asr import Whisper  # noqa: PLC0415
     from tongyeok.evaluation.evaluate import EvaluateConfig  # noqa: PLC0415
-    from tongyeok.runner import Runtime  # noqa: PLC0415
+    from tongyeok.runtime import Runtime  # noqa: PLC0415
     from tongyeok.unit2speech.speaker_encoder import load_speaker_encoder  # noqa: PLC0415
 
     if args.examples < 1:
