@@ -13,7 +13,8 @@ class Stage:
 
     `per_iteration` stages run once per HuBERT iteration and are called `name@i`. `on_demand` stages run under `dvc
     repro` only where a later stage's parameters ask for them (section `flow`). Stages with an `experiment` are logged
-    as runs of that MLflow experiment.
+    as runs of that MLflow experiment. `parallel` stages train in as many processes as torchrun starts; any other runs
+    in one.
     """
 
     name: str
@@ -21,6 +22,7 @@ class Stage:
     per_iteration: bool = False
     on_demand: bool = False
     experiment: str | None = None
+    parallel: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -36,13 +38,19 @@ STAGES = (
     Stage(name="manifest", module="tongyeok.corpus.manifest"),
     Stage(name="kmeans", module="tongyeok.speech2unit.kmeans", per_iteration=True),
     Stage(name="labels", module="tongyeok.speech2unit.labels", per_iteration=True),
-    Stage(name="hubert", module="tongyeok.speech2unit.hubert", per_iteration=True, experiment="hubert"),
+    Stage(name="hubert", module="tongyeok.speech2unit.hubert", per_iteration=True, experiment="hubert", parallel=True),
     Stage(name="units", module="tongyeok.speech2unit.units"),
     Stage(name="unit_health", module="tongyeok.speech2unit.unit_health", experiment="unit_health"),
     Stage(name="bitext", module="tongyeok.unit2unit.bitext"),
-    Stage(name="translator", module="tongyeok.unit2unit.translator", experiment="translator"),
-    Stage(name="vocoder", module="tongyeok.unit2speech.vocoder", experiment="vocoder"),
-    Stage(name="recognizer", module="tongyeok.recognizer.recognizer", on_demand=True, experiment="recognizer"),
+    Stage(name="translator", module="tongyeok.unit2unit.translator", experiment="translator", parallel=True),
+    Stage(name="vocoder", module="tongyeok.unit2speech.vocoder", experiment="vocoder", parallel=True),
+    Stage(
+        name="recognizer",
+        module="tongyeok.recognizer.recognizer",
+        on_demand=True,
+        experiment="recognizer",
+        parallel=True,
+    ),
     Stage(name="translate_test", module="tongyeok.evaluation.translate_test"),
     Stage(name="evaluate", module="tongyeok.evaluation.evaluate", experiment="evaluate"),
 )
@@ -62,6 +70,7 @@ VERBS = (
 )
 
 BY_NAME = {stage.name: stage for stage in STAGES}
+PARALLEL = ", ".join(stage.name for stage in STAGES if stage.parallel)
 
 
 def called(listed: str) -> str:
