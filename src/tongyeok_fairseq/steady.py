@@ -114,6 +114,8 @@ class SteadyTrainer(Trainer):  # type: ignore[misc]
         self._norm: float | None = None
         self._iterator: Any = None
         self._team = here()
+        if self._team.size > 1:
+            self._reduce_only_what_learnt()
         self._seed, self._taken = 0, 0  # of the update's or validation's first batch; batches that this process took
 
     def get_train_iterator(self, epoch: int, **options: Any) -> Any:
@@ -127,6 +129,24 @@ class SteadyTrainer(Trainer):  # type: ignore[misc]
             self._iterator = iterator
             iterator.epoch = epoch
         return iterator
+
+    def _reduce_only_what_learnt(self) -> None:
+        """Let a layer that no batch of an update used have no gradient, as in one process.
+
+        fairseq's `legacy_ddp` gives it one of 0, by which the optimizer's momentum and decay would still move it.
+        """
+        wrapped = self.model.module
+        parameters = [parameter for parameter in wrapped.parameters() if parameter.requires_grad]
+        reduce_all = wrapped.all_reduce_grads
+
+        def reduce() -> None:
+            learnt = self._team.any([parameter.grad is not None for parameter in parameters])
+            reduce_all()
+            for parameter, has in zip(parameters, learnt, strict=True):
+                if not has:
+                    parameter.grad = None
+
+        wrapped.all_reduce_grads = reduce
 
     def state_dict(self) -> dict[str, Any]:
         """What one process with all the batches of an update would save."""

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,7 @@ import torch
 
 from tongyeok.engine.translation import UnitTranslator
 from tongyeok.unit2speech.synthesis import UnitVocoder
+from unit.recognizer import toy_letters
 from unit.speech2unit import toy_tones
 from unit.unit2speech import toy_voices
 from unit.unit2unit import toy_training, toy_units
@@ -33,7 +35,8 @@ TRANSLATOR = {
     "pretraining": None, "source_masking": None, "report_every": 1, "validate_every": 6, "checkpoint": "last",
     "valid_sentences": 6, "beam": 2,
 }  # fmt: skip
-HUBERT = toy_tones.TINY | {"layer_drop": 0.0, "optimizer": "muon", "audio_s_per_update": 8.0, "batch_audio_s": 2.0}
+HUBERT = toy_tones.TINY | {"optimizer": "muon", "audio_s_per_update": 8.0, "batch_audio_s": 2.0}  # and drops layers
+RECOGNIZER = toy_letters.VALUES | {"freeze_share": 0.3, "validate_updates": 2}
 DRY = {"duration_dropout": 0.0}  # its masks are drawn by process, all others by batch
 SLOW = {"learning_rate": 1e-4, "duration_learning_rate": 1e-4}  # at high rates rounding grows tenfold every few updates
 VOCODER = toy_voices.CFG | {
@@ -97,9 +100,11 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Workplace:
     toy_units.build_bitext(folder / "units")
     toy_tones.build(folder / "tones")
     toy_voices.build(folder / "voices")
+    toy_letters.build(folder / "letters")
     sections: Mapping[str, Any] = {
         "translator": {"translator": TRANSLATOR},
         "hubert": {"hubert": {"1": HUBERT}},
+        "recognizer": {"recognizer": RECOGNIZER},
         "vocoder": {"vocoder": VOCODER},
         "hifigan": {"vocoder": HIFIGAN},
         "single": {"translator": TRANSLATOR | {"optimisation": TRANSLATOR["optimisation"] | {"batches_per_update": 1}}},  # type: ignore[operator]
@@ -112,6 +117,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Workplace:
 TRANSLATE = ("translator", "--bitext", "units/bitext", "--params", "translator.yaml")
 VOICES = ("--corpus", "voices/corpus", "--manifest", "voices/manifest", "--units", "voices/units")
 PRETRAIN = ("hubert@1", "--manifest", "tones/manifest", "--labels", "tones/labels", "--params", "hubert.yaml")
+HEARD = ("--corpus", "letters/corpus", "--manifest", "letters/manifest", "--hubert", "letters/hubert")
+TUNE = ("recognizer", *HEARD, "--params", "recognizer.yaml")
 
 
 @pytest.fixture(scope="module")
@@ -167,7 +174,7 @@ def test_killed_it_goes_on_with_any_number_of_processes(
 
 
 def test_two_processes_train_the_hubert_of_one(place: Workplace) -> None:
-    """Masks, crops and dropout are drawn by batch: losses agree to their last digit; all else in the file is equal."""
+    """Masks, crops, dropout and dropped layers are drawn by batch: equal losses, and a file that differs in rounding."""
     place.run(PRETRAIN, outputs="hubert-1", together=False)
     printed = place.run(PRETRAIN, outputs="hubert-2", together=True)
     assert "hubert: 2 processes, each 2 x 2 s of audio an update; effective batch 8 s of audio" in printed
@@ -180,8 +187,21 @@ def test_two_processes_train_the_hubert_of_one(place: Workplace) -> None:
     assert set(one["model"]) == set(two["model"])
     from fairseq import checkpoint_utils  # stock: the saved names are fairseq's own
 
-    (model,), *_ = checkpoint_utils.load_model_ensemble_and_task([str(place.folder / "hubert-2" / "checkpoint.pt")])
+    path = place.folder / "hubert-2" / "checkpoint.pt"
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=r"`torch\.nn\.utils\.weight_norm` is deprecated")
+        (model,), *_ = checkpoint_utils.load_model_ensemble_and_task([str(path)])
     assert type(model).__module__ == "fairseq.models.hubert.hubert"
+
+
+def test_two_processes_train_the_recognizer_of_one(place: Workplace) -> None:
+    """Frozen updates and dropped layers included: losses agree to their last digit."""
+    place.run(TUNE, outputs="recognizer-1", together=False)
+    printed = place.run(TUNE, outputs="recognizer-2", together=True)
+    assert "recognizer: 2 processes, each 1 x 8 s of audio an update; effective batch 16 s of audio" in printed
+    place.agree("recognizer-1", "recognizer-2", "train_loss", "valid_loss", "gradient_norm")
+    names = [sorted(path.name for path in (place.folder / f"recognizer-{number}").iterdir()) for number in (1, 2)]
+    assert names[0] == names[1]
 
 
 @pytest.mark.parametrize("kind", ["vocoder", "hifigan"])

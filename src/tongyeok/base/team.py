@@ -5,7 +5,7 @@ trains in one process and in many. Source: torch's `distributed` package.
 """
 
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -15,6 +15,7 @@ import torch
 import torch.distributed
 from jaxtyping import Float
 from torch import Tensor
+from torch.distributed.rendezvous import rendezvous
 
 from tongyeok.base.launch import Launch, launched
 from tongyeok.errors import ConfigError, TrainingError
@@ -62,6 +63,14 @@ class Team:
         parcel = torch.tensor([value], dtype=torch.float64, device=_device())
         torch.distributed.broadcast(parcel, src=0)
         return float(parcel)
+
+    def any(self, flags: Sequence[bool]) -> list[bool]:
+        """Which of the flags are up in some process."""
+        if self.size == 1:
+            return list(flags)
+        parcel = torch.tensor(flags, dtype=torch.int32, device=_device())
+        torch.distributed.all_reduce(parcel, op=torch.distributed.ReduceOp.MAX)
+        return [bool(flag) for flag in parcel.tolist()]
 
     def mean(self, value: Float[Tensor, ""]) -> Float[Tensor, ""]:
         """Mean of a figure over the processes; no gradient passes."""
@@ -138,9 +147,8 @@ def joined(launch: Launch) -> Iterator[Team]:
         device = torch.device("cuda", launch.local_rank)
         torch.cuda.set_device(device)
     try:
-        store, rank, size = next(
-            torch.distributed.rendezvous("env://", launch.rank, launch.size, timeout=ARRIVAL)  # type: ignore[no-untyped-call]
-        )
+        meeting = rendezvous("env://", launch.rank, launch.size, timeout=ARRIVAL)
+        store, rank, size = next(meeting)
         torch.distributed.init_process_group(
             "gloo" if device is None else "nccl",
             store=store,

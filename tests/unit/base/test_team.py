@@ -1,4 +1,4 @@
-"""A team of one, and the trap of copies that do not know of one another; for two see tests/pipeline/test_torchrun.py."""
+"""A team of one, and the trap of copies that do not know of one another; for two: tests/pipeline/test_torchrun.py."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -70,6 +70,7 @@ def test_alone_nothing_changes() -> None:
     assert alone.leads
     assert alone.leave()
     assert alone.told("word") == "word"
+    assert alone.any([True, False]) == [True, False]
     assert alone.agreed(1 / 3) == 1 / 3
     assert torch.equal(alone.mean(figures[0]), figures[0])
     assert torch.equal(alone.norm(figures), figures.norm())
