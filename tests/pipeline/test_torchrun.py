@@ -174,7 +174,7 @@ def test_killed_it_goes_on_with_any_number_of_processes(
 
 
 def test_two_processes_train_the_hubert_of_one(place: Workplace) -> None:
-    """Masks, crops, dropout and dropped layers are drawn by batch: equal losses, and a file that differs in rounding."""
+    """Masks, crops, dropout and dropped layers are drawn by batch: equal losses, files equal but for rounding."""
     place.run(PRETRAIN, outputs="hubert-1", together=False)
     printed = place.run(PRETRAIN, outputs="hubert-2", together=True)
     assert "hubert: 2 processes, each 2 x 2 s of audio an update; effective batch 8 s of audio" in printed
