@@ -18,7 +18,7 @@ from tongyeok.unit2speech import vocoder
 from tongyeok.unit2speech.durations import to_frames
 from tongyeok.unit2speech.synthesis import UnitVocoder
 from unit.unit2speech import toy_voices
-from unit.unit2speech.toy_voices import CFG, HIFIGAN, TRAIN
+from unit.unit2speech.toy_voices import CFG, HIFIGAN, TRAIN, VALID
 
 
 class KilledError(Exception):
