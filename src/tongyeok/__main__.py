@@ -3,13 +3,15 @@
 import argparse
 import dataclasses
 import importlib
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from tongyeok import __version__
-from tongyeok.errors import TongyeokError
-from tongyeok.registry import STAGES, VERBS, Stage
+from tongyeok.base.launch import expect_one
+from tongyeok.errors import TongyeokError, TrainingError
+from tongyeok.registry import PARALLEL, STAGES, VERBS, Stage
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -22,12 +24,17 @@ def main(argv: Sequence[str] | None = None) -> int:
                 return _run_stage(stage, arguments)
         for verb in VERBS:
             if verb.name == name:
+                expect_one(f"tongyeok {name}", shared=PARALLEL)
                 module = importlib.import_module(verb.module)
                 parser = argparse.ArgumentParser(prog=f"tongyeok {name}", description=module.__doc__)
                 module.configure(parser)
                 return int(module.main(parser.parse_args(arguments[1:])))
     except TongyeokError as error:
-        print(f"tongyeok {arguments[0]}: {error}", file=sys.stderr)
+        rank = os.environ.get("RANK", "0")
+        if rank == "0":
+            print(f"tongyeok {arguments[0]}: {error}", file=sys.stderr)
+        elif isinstance(error, TrainingError):  # anything else the first process finds too
+            print(f"tongyeok {arguments[0]}, process {rank}: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print(f"tongyeok {arguments[0]}: interrupted; run it again to go on", file=sys.stderr)
@@ -68,6 +75,7 @@ def _run_stage(stage: Stage, arguments: Sequence[str]) -> int:
     settings, params, outputs = given.pop("set"), given.pop("params"), given.pop("outputs")
     on = given.pop("on", None)
     item = arguments[0].partition("@")[2] or None
+    runner.relaunch(stage, arguments)
     runner.execute(
         stage,
         item=item,

@@ -13,7 +13,8 @@ class Stage:
 
     `per_iteration` stages run once per HuBERT iteration and are called `name@i`. `on_demand` stages run under `dvc
     repro` only where a later stage's parameters ask for them (section `flow`). `sharded` stages compute where `--on`
-    says. Stages with an `experiment` are logged as runs of that MLflow experiment.
+    says; `parallel` ones train in as many processes as torchrun starts, and any other runs in one. Stages with an
+    `experiment` are logged as runs of that MLflow experiment.
     """
 
     name: str
@@ -22,6 +23,7 @@ class Stage:
     on_demand: bool = False
     sharded: bool = False
     experiment: str | None = None
+    parallel: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -37,13 +39,19 @@ STAGES = (
     Stage(name="manifest", module="tongyeok.corpus.manifest"),
     Stage(name="kmeans", module="tongyeok.speech2unit.kmeans", per_iteration=True),
     Stage(name="labels", module="tongyeok.speech2unit.labels", per_iteration=True, sharded=True),
-    Stage(name="hubert", module="tongyeok.speech2unit.hubert", per_iteration=True, experiment="hubert"),
+    Stage(name="hubert", module="tongyeok.speech2unit.hubert", per_iteration=True, experiment="hubert", parallel=True),
     Stage(name="units", module="tongyeok.speech2unit.units", sharded=True),
     Stage(name="unit_health", module="tongyeok.speech2unit.unit_health", experiment="unit_health"),
     Stage(name="bitext", module="tongyeok.unit2unit.bitext"),
-    Stage(name="translator", module="tongyeok.unit2unit.translator", experiment="translator"),
-    Stage(name="vocoder", module="tongyeok.unit2speech.vocoder", experiment="vocoder"),
-    Stage(name="recognizer", module="tongyeok.recognizer.recognizer", on_demand=True, experiment="recognizer"),
+    Stage(name="translator", module="tongyeok.unit2unit.translator", experiment="translator", parallel=True),
+    Stage(name="vocoder", module="tongyeok.unit2speech.vocoder", experiment="vocoder", parallel=True),
+    Stage(
+        name="recognizer",
+        module="tongyeok.recognizer.recognizer",
+        on_demand=True,
+        experiment="recognizer",
+        parallel=True,
+    ),
     Stage(name="translate_test", module="tongyeok.evaluation.translate_test", sharded=True),
     Stage(name="evaluate", module="tongyeok.evaluation.evaluate", experiment="evaluate"),
 )
@@ -64,6 +72,7 @@ VERBS = (
 )
 
 BY_NAME = {stage.name: stage for stage in STAGES}
+PARALLEL = ", ".join(stage.name for stage in STAGES if stage.parallel)
 
 
 def called(listed: str) -> str:

@@ -1,6 +1,7 @@
 """Run one stage: read its section, lock its scratch folder, run it into a temporary folder, log it, put it in place.
 
-Nothing half-written is ever taken for whole: outputs appear by one rename, after everything is on disk.
+Nothing half-written is ever taken for whole: outputs appear by one rename, after everything is on disk. Of several
+processes that torchrun started on one stage, the first does all that; the others only train along.
 """
 
 import dataclasses
@@ -10,27 +11,36 @@ import importlib
 import json
 import os
 import resource
+import shlex
 import shutil
+import socket
 import time
 import typing
+import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tongyeok import config
 from tongyeok.base import files
 from tongyeok.base.executor import Here
+from tongyeok.base.launch import expect_one, launched
 from tongyeok.base.stage import Context
-from tongyeok.errors import ConfigError, TongyeokError
+from tongyeok.errors import ConfigError, TongyeokError, TrainingError
 from tongyeok.executors.place import HERE, ON, place
-from tongyeok.registry import Stage
+from tongyeok.registry import PARALLEL, Stage
 from tongyeok.runtime import Runtime, die_with_parent, pin_threads
+
+if TYPE_CHECKING:
+    from tongyeok.base.team import Team
 
 WORKPLACE = Path(".tongyeok")
 TIMINGS = WORKPLACE / "timings.jsonl"
 SAMPLED_BYTES = 1 << 16
+WORD = "word"  # file by which processes know that they share one scratch folder
+LAUNCHER = "TONGYEOK_LAUNCH"  # variable: what starts the processes of a training
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -75,6 +85,7 @@ def execute(
     Raises:
         ConfigError: the parameters do not fit, or an iteration is missing or unwanted.
         TongyeokError: an input is missing, or the same stage already runs on the same scratch folder.
+        TrainingError: this process trains along with others, and does not see what the first of them sees.
     """
     if stage.per_iteration != (item is not None):
         form = f"{stage.name}@<iteration>" if stage.per_iteration else stage.name
@@ -82,31 +93,74 @@ def execute(
     params = config.read_params(params_path)
     config.override(params, settings)
     name = stage.name if item is None else f"{stage.name}@{item}"
+    launch = launched()
+    if not stage.parallel:
+        expect_one(f"tongyeok {name}", shared=PARALLEL)
     where = f"{params_path}: {name.replace('@', '.')}"
     module = interface(stage)
     cfg = config.build(module.config, config.pick(params, stage.name, item, path=params_path), where=where)
     runtime = config.build(Runtime, config.pick(params, "runtime", None, path=params_path), where="runtime")
     _check_inputs(name, inputs)
-    executor = place(on or os.environ.get(ON, HERE), threads=runtime.threads) if stage.sharded else Here()
-    _die_with_parent()
-    pin_threads(runtime.threads)
+    die_with_launcher()
+    threads = launch.threads(runtime.threads)
+    executor = place(on or os.environ.get(ON, HERE), threads=threads) if stage.sharded else Here()
+    pin_threads(threads)
 
     from tongyeok import tracking  # noqa: PLC0415  after the threads are pinned
+    from tongyeok.base.team import joined  # noqa: PLC0415
 
-    with _scratch(name, cfg, inputs, threads=runtime.threads) as scratch:
-        partial = outputs.with_name(f".{outputs.name}.partial")
-        shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir(parents=True)
-        state = scratch / "state"
-        state.mkdir(exist_ok=True)
-        given = paths(inputs)
-        with tracking.stage_run(stage, name=name, params=params, inputs=given, folder=scratch / "tracking") as tracked:
-            context = Context(scratch=state, threads=runtime.threads, on_metrics=tracked.on_metrics, executor=executor)
-            metrics = module.module.run(cfg, inputs=inputs, outputs=partial, context=context)
-            _put_in_place(partial, outputs)
-            timings = _note_timing(name, outputs, since=since)
-            tracked.finish(metrics, outputs, timings)
+    home = WORKPLACE / "scratch" / name.replace("@", "/")
+    fingerprint = _fingerprint(cfg, inputs, threads=runtime.threads)
+    with joined(launch) as team:
+        if not team.leads:
+            state = _follow(team, home / fingerprint)
+            context = Context(scratch=state, threads=threads, on_metrics=lambda _step, _values: None, leads=team.leave)
+            module.module.run(cfg, inputs=inputs, outputs=state / "unwritten", context=context)
+            return {}
+        with _scratch(name, home, fingerprint) as scratch:
+            partial = outputs.with_name(f".{outputs.name}.partial")
+            shutil.rmtree(partial, ignore_errors=True)
+            partial.mkdir(parents=True)
+            state = _lead(team, scratch)
+            given = paths(inputs)
+            with tracking.stage_run(
+                stage, name=name, params=params, inputs=given, folder=scratch / "tracking"
+            ) as tracked:
+                context = Context(
+                    scratch=state,
+                    threads=threads,
+                    on_metrics=tracked.on_metrics,
+                    executor=executor,
+                    leads=team.leave,
+                )
+                metrics = module.module.run(cfg, inputs=inputs, outputs=partial, context=context)
+                _put_in_place(partial, outputs)
+                timings = _note_timing(name, outputs, since=since)
+                tracked.finish(metrics, outputs, timings)
     return typing.cast("Mapping[str, float]", metrics)
+
+
+def relaunch(stage: Stage, arguments: Sequence[str]) -> None:
+    """Give this process over to the launcher that `TONGYEOK_LAUNCH` names, for a stage that trains in many processes.
+
+    So `TONGYEOK_LAUNCH="torchrun --nproc-per-node 4" dvc repro` runs the flow, and torchrun its trainings. Does nothing
+    where the variable is not set.
+
+    Raises:
+        ConfigError: there is no such program.
+    """
+    words = shlex.split(os.environ.get(LAUNCHER, ""))
+    if not words or not stage.parallel or launched().size > 1:
+        return
+    del os.environ[LAUNCHER]  # what is launched shall not launch again
+    die_with_launcher()
+    try:
+        os.execvp(words[0], [*words, "-m", "tongyeok", *arguments])  # noqa: S606  the user's own words
+    except OSError as error:
+        raise ConfigError(
+            f"{LAUNCHER}: {words[0]} does not start ({error.strerror}); expected a command such as "
+            "`torchrun --nproc-per-node 4`"
+        ) from None
 
 
 def paths(inputs: Any) -> dict[str, Path]:  # noqa: ANN401
@@ -121,25 +175,60 @@ def _check_inputs(name: str, inputs: Any) -> None:  # noqa: ANN401
             raise TongyeokError(f"{name}: input --{field.replace('_', '-')} {path} does not exist; run `dvc repro`")
 
 
-def _die_with_parent() -> None:
-    """Ask the kernel to end this process when `dvc` is killed, so that no orphan trains on in the same folder."""
-    if "DVC_STAGE" in os.environ:
+def die_with_launcher() -> None:
+    """Ask the kernel to end this process when `dvc` or torchrun is killed, so that no orphan trains on.
+
+    Raises:
+        TongyeokError: `dvc` was killed already.
+    """
+    by_torchrun = "TORCHELASTIC_RUN_ID" in os.environ
+    if by_torchrun or "DVC_STAGE" in os.environ:
         die_with_parent()
-        if os.getppid() == 1:
+        if os.getppid() == 1 and not by_torchrun:  # torchrun may be a container's first process
             raise TongyeokError("`dvc` was stopped while the stage started; run `dvc repro` again")
 
 
+def _lead(team: "Team", scratch: Path) -> Path:
+    """Make the folder of resumable state, and tell the others of a word in it that they must see there."""
+    state = scratch / "state"
+    state.mkdir(exist_ok=True)
+    if team.size > 1:
+        word = uuid.uuid4().hex
+        files.write_text(scratch / WORD, word)
+        team.told(word)
+    return state
+
+
+def _follow(team: "Team", scratch: Path) -> Path:
+    """The folder of resumable state that the first process made.
+
+    Raises:
+        TrainingError: it is not there, so that files, settings or code differ between the processes.
+        SystemExit: the first process ended, and has said why.
+    """
+    try:
+        word = team.told(None)
+    except RuntimeError:
+        raise SystemExit(2) from None
+    path = scratch / WORD
+    if not path.is_file() or path.read_text(encoding="utf-8") != word:
+        raise TrainingError(
+            f"{path} on {socket.gethostname()}: expected what the first process wrote there, got "
+            f"{'something else' if path.is_file() else 'nothing'}; let all processes run in one checkout on a shared "
+            "file system, with the same parameters, inputs and code"
+        )
+    return scratch / "state"
+
+
 @contextmanager
-def _scratch(name: str, cfg: object, inputs: object, *, threads: int) -> Iterator[Path]:
-    """A locked scratch folder for this configuration, inputs and code; other fingerprints' leftovers are removed."""
-    home = WORKPLACE / "scratch" / name.replace("@", "/")
+def _scratch(name: str, home: Path, fingerprint: str) -> Iterator[Path]:
+    """A locked scratch folder for one configuration, inputs and code; other fingerprints' leftovers are removed."""
     home.mkdir(parents=True, exist_ok=True)
     with (home / "lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             raise TongyeokError(f"{name} already runs in this checkout; wait for it or stop it") from None
-        fingerprint = _fingerprint(cfg, inputs, threads=threads)
         for stale in sorted(home.iterdir()):
             if stale.name not in {"lock", fingerprint}:
                 shutil.rmtree(stale)

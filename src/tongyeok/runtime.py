@@ -14,7 +14,7 @@ PR_SET_PDEATHSIG = 1
 class Runtime:
     """Section `runtime`: what every stage shares."""
 
-    threads: int  # CPU threads of each process; results repeat byte for byte only at a fixed number
+    threads: int  # CPU threads of a stage, which torchrun's processes share; results repeat only at a fixed number
 
     def __post_init__(self) -> None:
         """Check the rules."""

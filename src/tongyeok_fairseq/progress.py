@@ -26,11 +26,11 @@ class Recorder:
     checkpoint, so that a resumed run has the same curves as an uninterrupted one. Clock figures are passed on only.
     """
 
-    def __init__(self, on_metrics: OnMetrics, *, name: str, updates: int) -> None:
-        """Record for a run called `name` of `updates` updates."""
+    def __init__(self, on_metrics: OnMetrics, *, name: str, updates: int, shown: bool) -> None:
+        """Record for a run called `name` of `updates` updates, with its bar `shown` where there is a terminal."""
         self.rows: list[dict[str, float]] = []
         self._on_metrics = on_metrics
-        self._bar = tqdm(total=updates, desc=name, unit="update", disable=None, leave=False)
+        self._bar = tqdm(total=updates, desc=name, unit="update", disable=None if shown else True, leave=False)
 
     def advance(self, step: int) -> None:
         """Move the bar to `step` finished updates."""

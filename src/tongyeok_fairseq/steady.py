@@ -1,4 +1,9 @@
-"""fairseq's trainer made steady: skips non-finite updates, notices divergence, saves whole checkpoints only."""
+"""fairseq's trainer made steady: skips non-finite updates, notices divergence, saves whole checkpoints only.
+
+It is steady in the number of processes too: what an update draws at random, and where a saved state goes on, depend on
+its batches alone. Loss and gradient norm are those of all processes, and the leader's to the last bit, so that all
+decide alike.
+"""
 
 # ruff: noqa: ANN401  fairseq is untyped
 
@@ -9,9 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from fairseq import utils
 from fairseq.trainer import Trainer
 
 from tongyeok.base.files import whole
+from tongyeok.base.team import here
 from tongyeok.errors import TrainingError
 from tongyeok_fairseq.progress import Recorder
 
@@ -20,6 +27,16 @@ REFERENCE_UPDATES = 100  # running median of the loss is taken over so many upda
 RECENT_UPDATES = 9  # and compared with the median of the last few
 JUMP = 1.25  # the origin's HuBERT jumped from 4.7 to 8.3 (x 1.8) and stayed; batches vary by a few per cent
 MOST_SKIPPED = 20  # consecutive updates with a non-finite gradient
+SEED_STEP = 1_000_003  # between the seeds of an update's batches; more than there are updates, which are 1 apart
+AS_ONE = {  # what fairseq's configuration says of a training in one process
+    "distributed_world_size": 1,
+    "distributed_rank": 0,
+    "distributed_init_method": None,
+    "distributed_no_spawn": False,
+    "device_id": 0,
+    "ddp_backend": "pytorch_ddp",
+}
+PLACE = "iterations_in_epoch"  # fairseq's name of the batches that a saved state has behind it
 
 
 class DivergedError(TrainingError):
@@ -96,6 +113,10 @@ class SteadyTrainer(Trainer):  # type: ignore[misc]
         self._recorder = recorder
         self._norm: float | None = None
         self._iterator: Any = None
+        self._team = here()
+        if self._team.size > 1:
+            self._reduce_only_what_learnt()
+        self._seed, self._taken = 0, 0  # of the update's or validation's first batch; batches that this process took
 
     def get_train_iterator(self, epoch: int, **options: Any) -> Any:
         """Batches of the training set; fairseq's signature.
@@ -109,6 +130,58 @@ class SteadyTrainer(Trainer):  # type: ignore[misc]
             iterator.epoch = epoch
         return iterator
 
+    def _reduce_only_what_learnt(self) -> None:
+        """Let a layer that no batch of an update used have no gradient, as in one process.
+
+        fairseq's `legacy_ddp` gives it one of 0, by which the optimizer's momentum and decay would still move it.
+        """
+        wrapped = self.model.module
+        parameters = [parameter for parameter in wrapped.parameters() if parameter.requires_grad]
+        reduce_all = wrapped.all_reduce_grads
+
+        def reduce() -> None:
+            learnt = self._team.any([parameter.grad is not None for parameter in parameters])
+            reduce_all()
+            for parameter, has in zip(parameters, learnt, strict=True):
+                if not has:
+                    parameter.grad = None
+
+        wrapped.all_reduce_grads = reduce
+
+    def state_dict(self) -> dict[str, Any]:
+        """What one process with all the batches of an update would save."""
+        state: dict[str, Any] = super().state_dict()
+        for group in filter(lambda values: isinstance(values, dict), state["cfg"].values()):
+            group.update({key: value for key, value in AS_ONE.items() if key in group})
+        frequencies = state["cfg"]["optimization"]["update_freq"]
+        state["cfg"]["optimization"]["update_freq"] = [each * self._team.size for each in frequencies]
+        return state
+
+    def load_checkpoint(self, *args: Any, **options: Any) -> Any:
+        """Load; fairseq's signature. The saved place in the epoch, counted over all processes, becomes this one's."""
+        extra = super().load_checkpoint(*args, **options)
+        if extra is not None:
+            extra["train_iterator"][PLACE] //= self._team.size
+        return extra
+
+    def begin_valid_epoch(self, epoch: int) -> None:
+        """Begin a validation; fairseq's signature."""
+        fixed = self.cfg.dataset.fixed_validation_seed
+        self._seed, self._taken = self.cfg.common.seed if fixed is None else fixed, 0
+        super().begin_valid_epoch(epoch)
+
+    def _set_seed(self) -> None:
+        """Begin an update: its first batch draws as fairseq has it."""
+        self._seed, self._taken = self.cfg.common.seed + self.get_num_updates(), 0
+
+    def _prepare_sample(self, sample: Any, is_dummy: bool = False) -> Any:
+        """Take up a batch. What it draws at random depends on its place in the update, not on who took the others."""
+        if not is_dummy:
+            place = self._taken * self._team.size + self._team.rank
+            utils.set_torch_seed(self._seed + place * SEED_STEP)
+            self._taken += 1
+        return super()._prepare_sample(sample, is_dummy)
+
     def clip_grad_norm(self, clip_norm: float) -> torch.Tensor:
         """Clip; where the norm is not finite, drop all gradients, so that the optimizer's step changes nothing."""
         norm: torch.Tensor = super().clip_grad_norm(clip_norm)
@@ -121,11 +194,16 @@ class SteadyTrainer(Trainer):  # type: ignore[misc]
         return torch.zeros_like(norm)
 
     def train_step(self, samples: Any, raise_oom: bool = False) -> Any:
-        """One update, watched."""
-        output = super().train_step(samples, raise_oom)
+        """One update, watched.
+
+        At the end of an epoch fairseq gives processes without a batch an empty one. Beside others it must go: fairseq
+        forgets the sample size of all batches that end in an empty one.
+        """
+        output = super().train_step([sample for sample in samples if sample] or samples[:1], raise_oom)
         step = self.get_num_updates()
         if output is not None and self._norm is not None:
-            self._monitor.watch(step=step, loss=float(output["loss"]), norm=self._norm, lr=self.get_lr())
+            loss = self._team.agreed(float(output["loss"]))
+            self._monitor.watch(step=step, loss=loss, norm=self._norm, lr=self.get_lr())
         self._recorder.advance(step)
         return output
 
@@ -135,7 +213,8 @@ class Saver:
 
     fairseq saves one file and copies it over the others, so that a kill can leave half a `checkpoint_last.pt`; its best
     value lives on the function and leaks into the next training of the process. Here every file appears by a rename,
-    the best one first, and `best` lives on this object (fairseq reads and writes that attribute).
+    the best one first, and `best` lives on this object (fairseq reads and writes that attribute). Of several processes
+    the leader writes, and what it writes does not tell how many there were.
     """
 
     best: float
@@ -151,10 +230,14 @@ class Saver:
         is_best = val_loss is not None and (not hasattr(self, "best") or pick(val_loss, self.best) == val_loss)
         if is_best and val_loss is not None:
             self.best = val_loss
-        state = {"train_iterator": epoch_itr.state_dict(), "val_loss": val_loss, "tongyeok": self._extra()}
+        last = Path(cfg.save_dir) / LAST
+        if not trainer.is_data_parallel_master:
+            return str(last)
+        place = epoch_itr.state_dict()
+        place[PLACE] *= trainer.data_parallel_world_size
+        state = {"train_iterator": place, "val_loss": val_loss, "tongyeok": self._extra()}
         if hasattr(self, "best"):
             state["best"] = self.best
-        last = Path(cfg.save_dir) / LAST
         with whole(last) as partial:
             trainer.save_checkpoint(str(partial), state)
             if is_best:

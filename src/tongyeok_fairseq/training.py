@@ -17,8 +17,10 @@ from fairseq.dataclass.initialize import add_defaults
 from omegaconf import DictConfig, OmegaConf
 from tqdm import tqdm
 
+from tongyeok.base.division import Division
 from tongyeok.base.products import fast_products
 from tongyeok.base.stage import OnMetrics
+from tongyeok.base.team import Team, here
 from tongyeok.errors import TongyeokError, TrainingError
 from tongyeok_fairseq.progress import Recorder, heard_by
 from tongyeok_fairseq.safety import load_checkpoint
@@ -33,6 +35,7 @@ KNOWN_WARNINGS = (  # of fairseq 0.12 under torch 2.13
     r"`torch\.nn\.utils\.weight_norm` is deprecated",
     r"'pin_memory' argument is set as true but no accelerator is found",
     r"`torch\.cuda\.amp\.autocast\(args\.\.\.\)` is deprecated",
+    r"Distributed is already initialized, cannot initialize twice!",  # there is one process group, made by the runner
 )
 
 
@@ -54,18 +57,22 @@ def train(
     config: Mapping[str, Mapping[str, Any]],
     *,
     scratch: Path,
-    name: str,
+    division: Division,
     on_metrics: OnMetrics,
     lower_lr_on_divergence: bool,
 ) -> Trained:
     """Train with fairseq until `optimization.max_update`, going on from `scratch` where an earlier run was interrupted.
+
+    In a team of processes all call this. fairseq reduces their gradients (`legacy_ddp`); each takes every n-th batch of
+    the order that one process would take them in, so that an update sees the same batches whatever the number of
+    processes, which may change when a training is resumed.
 
     Args:
         config: fairseq's configuration groups as plain values. `task`, `model`, `criterion`, `optimizer` and
             `lr_scheduler` carry a `_name`; needed too are `optimization.{max_update,lr,clip_norm}`, a batch size under
             `dataset`, `checkpoint.save_interval_updates` and `common.{seed,log_interval}`. Unknown keys are refused.
         scratch: folder for resumable state and fairseq's log.
-        name: what the progress bar shows.
+        division: how the processes share `optimization.update_freq`, and the training's name.
         on_metrics: receives training and validation figures.
         lower_lr_on_divergence: after a divergence go back to the last saved state at half the learning rate, up to
             three times; otherwise stop at once.
@@ -73,22 +80,30 @@ def train(
     Raises:
         TrainingError: diverged, or fairseq crashed.
     """
+    team = here()
+    assert [division.batches] == config["optimization"]["update_freq"]
+    assert division.processes == team.size
     scratch.mkdir(parents=True, exist_ok=True)
-    last, updates = scratch / LAST, config["optimization"]["max_update"]
+    last, updates, name = scratch / LAST, config["optimization"]["max_update"], division.name
+    if team.leads:
+        tqdm.write(str(division))
     scale = 1.0
     while True:
         done, kept_scale = _progress(last)
         scale = min(scale, kept_scale)
         patience = config["checkpoint"].get("patience", -1)
         if done < updates and not _out_of_patience(_rows(last), patience):
-            recorder = Recorder(on_metrics, name=name, updates=updates)
+            recorder = Recorder(on_metrics, name=name, updates=updates, shown=team.leads)
             try:
-                _run(_with_lr(config, scale), scratch=scratch, recorder=recorder, scale=scale)
+                settings = _with_lr(config, scale, update_freq=division.own)
+                _run(settings, scratch=scratch, recorder=recorder, scale=scale, team=team)
             except DivergedError as error:
                 if not lower_lr_on_divergence or scale * LOWER_LR < LOWEST_LR:
                     raise
                 scale *= LOWER_LR
-                tqdm.write(f"{name}: {error}; going back to update {_progress(last)[0]} at {scale:g} x learning rate")
+                if team.leads:
+                    back = _progress(last)[0]
+                    tqdm.write(f"{name}: {error}; going back to update {back} at {scale:g} x learning rate")
                 continue
             done, _ = _progress(last)
         rows = _rows(last)
@@ -121,18 +136,22 @@ def _out_of_patience(rows: Sequence[Mapping[str, float]], patience: int) -> bool
     return 0 < patience < len(losses) and min(losses[-patience:]) >= min(losses[:-patience])
 
 
-def _with_lr(config: Mapping[str, Mapping[str, Any]], scale: float) -> dict[str, dict[str, Any]]:
+def _with_lr(config: Mapping[str, Mapping[str, Any]], scale: float, *, update_freq: int) -> dict[str, dict[str, Any]]:
     plain = {group: dict(values) for group, values in config.items()}
     plain["optimization"]["lr"] = [lr * scale for lr in plain["optimization"]["lr"]]
+    plain["optimization"]["update_freq"] = [update_freq]
     return plain
 
 
-def _run(config: Mapping[str, Mapping[str, Any]], *, scratch: Path, recorder: Recorder, scale: float) -> None:
+def _run(
+    config: Mapping[str, Mapping[str, Any]], *, scratch: Path, recorder: Recorder, scale: float, team: Team
+) -> None:
     from fairseq.distributed import utils as distributed  # noqa: PLC0415
 
     main = _trainer_module()
     monitor = Monitor()
-    cfg = compose(config, scratch=scratch)
+    cfg = compose(config, scratch=scratch, team=team)
+    log = scratch / (LOG if team.leads else f"{team.rank}.{LOG}")
 
     def extra() -> dict[str, Any]:
         return {"rows": recorder.rows, "monitor": monitor.state(), "scale": scale}
@@ -154,7 +173,7 @@ def _run(config: Mapping[str, Mapping[str, Any]], *, scratch: Path, recorder: Re
         _replaced(checkpoint_utils, "load_checkpoint", load),
         _replaced(main, "should_stop_early", lambda cfg, _: _out_of_patience(recorder.rows, cfg.checkpoint.patience)),
         heard_by(recorder),
-        _logging_to(scratch / LOG),
+        _logging_to(log),
         warnings.catch_warnings(),
     ):
         for message in KNOWN_WARNINGS:
@@ -166,22 +185,35 @@ def _run(config: Mapping[str, Mapping[str, Any]], *, scratch: Path, recorder: Re
         except Exception as error:
             logging.getLogger("fairseq").exception("crashed")
             reason = str(error).strip() or type(error).__name__
-            raise TrainingError(f"fairseq crashed: {reason}; its log is {scratch / LOG}") from error
+            raise TrainingError(f"fairseq crashed: {reason}; its log is {log}") from error
 
 
-def compose(config: Mapping[str, Mapping[str, Any]], *, scratch: Path) -> DictConfig:
+def compose(config: Mapping[str, Mapping[str, Any]], *, scratch: Path, team: Team) -> DictConfig:
     """The whole of fairseq's configuration, as `fairseq-hydra-train` composes it, with this project's fixed choices."""
     cuda = torch.cuda.is_available()
+    distributed: dict[str, Any] = {"distributed_world_size": team.size}
+    if team.size > 1:  # fairseq then takes the process group that there is, and starts no processes
+        distributed |= {
+            "distributed_rank": team.rank,
+            "distributed_init_method": "env://",
+            "distributed_no_spawn": True,
+            "device_id": torch.cuda.current_device() if cuda else 0,
+            "ddp_backend": "legacy_ddp",
+        }
     fixed = {
         "common": {"cpu": not cuda, "no_progress_bar": True, "suppress_crashes": False},
-        "distributed_training": {"distributed_world_size": 1},
+        "distributed_training": distributed,
         "dataset": {
             "validate_interval": NEVER,
             "disable_validation": False,
             "data_buffer_size": 0,  # the buffer's thread outlives an interrupted run and aborts the interpreter
             "required_batch_size_multiple": 1,  # above 1, fairseq drops the last batch of every epoch and validation
         },
-        "checkpoint": {"save_dir": str(scratch), "save_interval": NEVER},
+        "checkpoint": {
+            "save_dir": str(scratch),
+            "save_interval": NEVER,
+            "load_checkpoint_on_all_dp_ranks": True,  # fairseq's way to send it does not load under torch 2.6 and later
+        },
     }
     cfg = OmegaConf.structured(FairseqConfig)
     for group in {**fixed, **config}:

@@ -6,8 +6,10 @@ from typing import Any
 import torch
 from fairseq.data import Dictionary, data_utils
 
+from tongyeok.base.division import divide
 from tongyeok.base.products import multiplies_bfloat16
 from tongyeok.base.stage import OnMetrics
+from tongyeok.base.team import here
 from tongyeok.engine.translation import Architecture, Masking, Optimisation, Trained
 from tongyeok.errors import TrainingError
 from tongyeok_fairseq import muon, training, translation_fast, translation_loss, translation_model, translation_task
@@ -45,12 +47,31 @@ def train(
     config["task"] |= tagged_task(bin_folder, masking, mask_valid=mask_valid, seed=optimisation.seed)
     if initial is not None:
         config["model"]["initial"] = str(initial.resolve())
-    trained = training.train(config, scratch=scratch, name=name, on_metrics=on_metrics, lower_lr_on_divergence=False)
-    finished = {}
-    for kind, path in (("last", trained.last), ("best", trained.best)):
-        finished[kind] = scratch / f"{kind}.pt"
-        weights = load_checkpoint(path)["model"]
-        translation_model.write_checkpoint(finished[kind], weights, values, updates=trained.updates)
+    team = here()
+    tokens, batches = optimisation.tokens_per_batch, optimisation.batches_per_update
+    division = divide(
+        name,
+        team.size,
+        batches=batches,
+        size=tokens,
+        unit="tokens",
+        learning_rate=optimisation.learning_rate,
+        remedy=lambda more: (
+            f"translator.optimisation.tokens_per_batch={tokens * batches // more} "
+            f"translator.optimisation.batches_per_update={more}"
+        ),
+    )
+    trained = training.train(
+        config, scratch=scratch, division=division, on_metrics=on_metrics, lower_lr_on_divergence=False
+    )
+    finished = {kind: scratch / f"{kind}.pt" for kind in ("last", "best")}
+
+    def strip() -> None:
+        for kind, path in (("last", trained.last), ("best", trained.best)):
+            weights = load_checkpoint(path)["model"]
+            translation_model.write_checkpoint(finished[kind], weights, values, updates=trained.updates)
+
+    team.once(strip)
     return Trained(
         last=finished["last"],
         best=finished["best"],

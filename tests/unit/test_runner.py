@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from tongyeok import runner
+from tongyeok.__main__ import main
 from tongyeok.errors import ConfigError, TongyeokError
 from tongyeok.registry import Stage
 
@@ -190,12 +191,54 @@ def test_a_sharded_stage_computes_where_it_is_told(run: Run, monkeypatch: pytest
         run(stage=sharded, on="nonsense")
 
 
+TORCHRUN = {"WORLD_SIZE": "2", "RANK": "1", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "29512"}
+
+
+def test_copies_of_a_stage_that_runs_in_one_process_are_refused(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Under torchrun, a stage that does not share its work says so, and touches nothing."""
+    for name, value in TORCHRUN.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(ConfigError, match=r"`tongyeok toy` runs in one process, but WORLD_SIZE=2.*hubert, translator"):
+        run()
+    assert not Path("outputs").exists()
+
+
+def test_of_two_copies_one_speaks(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """An error that every copy finds is printed by the first alone; all of them fail."""
+    for rank in ("0", "1"):
+        for name, value in (TORCHRUN | {"RANK": rank}).items():
+            monkeypatch.setenv(name, value)
+        assert main(["scores"]) == 2
+        assert ("`tongyeok scores` runs in one process" in capsys.readouterr().err) == (rank == "0")
+
+
+def test_the_launcher_takes_over_only_what_it_can_share(monkeypatch: pytest.MonkeyPatch) -> None:
+    """TONGYEOK_LAUNCH replaces the command by the launcher, once, for a parallel stage; others go on as they are."""
+    started: list[tuple[str, list[str]]] = []
+    monkeypatch.setattr(os, "execvp", lambda program, words: started.append((program, words)))
+    monkeypatch.setenv("TONGYEOK_LAUNCH", "srun torchrun --nproc-per-node 4")
+    runner.relaunch(STAGE, ["toy"])
+    assert started == []
+    parallel = Stage(name="toy", module="toy_stage", parallel=True)
+    runner.relaunch(parallel, ["toy", "--outputs", "o"])
+    runner.relaunch(parallel, ["toy", "--outputs", "o"])
+    words = ["srun", "torchrun", "--nproc-per-node", "4", "-m", "tongyeok", "toy", "--outputs", "o"]
+    assert started == [("srun", words)]
+
+
+def test_a_launcher_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A program that does not exist is an error that names the variable."""
+    monkeypatch.setenv("TONGYEOK_LAUNCH", "no-such-program --x")
+    with pytest.raises(ConfigError, match=r"TONGYEOK_LAUNCH: no-such-program does not start \(No such file"):
+        runner.relaunch(Stage(name="toy", module="toy_stage", parallel=True), ["toy"])
+
+
 def test_dies_with_the_process_that_started_it() -> None:
     """When `dvc` is killed the kernel ends the stage too, so that no orphan trains on."""
     child = textwrap.dedent("""
         import os, time
         from tongyeok import runner
-        runner._die_with_parent()
+        runner.die_with_launcher()
         print(os.getpid(), flush=True)
         time.sleep(60)
     """)

@@ -16,13 +16,15 @@ class Context:
     `scratch` is a private folder that survives an interrupted run of the same configuration on the same inputs by the
     same code, and is removed when the stage succeeds: trainers keep their resumable state there. `threads` is the
     pinned number of CPU threads. `on_metrics(step, values)` receives training curves. `executor` is where a sharded
-    stage computes its parts.
+    stage computes its parts. A stage that trains in several processes asks `leads()` once, when it has trained: they
+    part there, and only the one that hears true writes.
     """
 
     scratch: Path
     threads: int
     on_metrics: OnMetrics
     executor: Executor = field(default_factory=Here)
+    leads: Callable[[], bool] = lambda: True
 
 
 def silent(scratch: Path, *, threads: int = 1) -> Context:

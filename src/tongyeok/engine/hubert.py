@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 from tongyeok.base.audio import SAMPLE_RATE, UNIT_HOP, UNIT_RATE
+from tongyeok.base.division import divide
 from tongyeok.base.manifests import absolute_manifest
 from tongyeok.base.products import Products
 from tongyeok.base.stage import OnMetrics
+from tongyeok.base.team import here
 from tongyeok.config import section
 
 LABELS = "km"  # suffix of label files, as fairseq's simple_kmeans writes them
@@ -127,6 +129,8 @@ def train(
 ) -> TrainedHubert:
     """Pre-train a HuBERT with fairseq, going on from `scratch` where an earlier run was interrupted.
 
+    The processes of a team (`tongyeok.base.team`) share the batches of every update.
+
     Args:
         cfg: the iteration's section.
         manifest: folder with `train` and `valid`.
@@ -136,18 +140,32 @@ def train(
         on_metrics: receives curves as they grow.
 
     Raises:
+        ConfigError: the processes cannot share an update's batches equally.
         TrainingError: the training diverged or crashed.
     """
+    team = here()
+    division = divide(
+        "hubert",
+        team.size,
+        batches=cfg.batches_per_update,
+        size=cfg.batch_audio_s,
+        unit="s of audio",
+        learning_rate=cfg.peak_lr,
+        remedy=lambda batches: f"hubert.<i>.batch_audio_s={cfg.audio_s_per_update / batches:g}",
+    )
     data = scratch / "data"
-    data.mkdir(parents=True, exist_ok=True)
-    for split in ("train", "valid"):
-        absolute_manifest(manifest, split, data / f"{split}.tsv")
+
+    def locate() -> None:
+        for split in ("train", "valid"):
+            absolute_manifest(manifest, split, data / f"{split}.tsv")
+
+    team.once(locate)
     import_module("tongyeok_fairseq")
     room: Any = import_module("tongyeok_fairseq.training")
     trained = room.train(
         fairseq_config(cfg, data=data, labels=labels, label_rate=label_rate),
         scratch=scratch,
-        name="hubert",
+        division=division,
         on_metrics=on_metrics,
         lower_lr_on_divergence=cfg.on_divergence == "lower_lr",
     )

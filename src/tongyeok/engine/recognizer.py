@@ -9,8 +9,10 @@ from typing import Any, Literal
 import torch
 
 from tongyeok.base.audio import SAMPLE_RATE, UNIT_RATE, Samples
+from tongyeok.base.division import divide
 from tongyeok.base.products import Products
 from tongyeok.base.stage import OnMetrics
+from tongyeok.base.team import here
 from tongyeok.config import section
 from tongyeok.engine.threads import one_thread_each
 
@@ -100,6 +102,8 @@ def train(
 ) -> TrainedRecognizer:
     """Fine-tune a HuBERT with fairseq, going on from `scratch` where an earlier run was interrupted.
 
+    The processes of a team (`tongyeok.base.team`) share the batches of every update.
+
     Args:
         cfg: the section.
         hubert: checkpoint of a pre-trained fairseq HuBERT.
@@ -109,8 +113,18 @@ def train(
 
     Raises:
         CheckpointError: `hubert` is no such checkpoint, or unsafe.
+        ConfigError: the processes cannot share an update's batches equally.
         TrainingError: the training diverged or crashed.
     """
+    division = divide(
+        "recognizer",
+        here().size,
+        batches=cfg.batches_per_update,
+        size=cfg.batch_audio_s,
+        unit="s of audio",
+        learning_rate=cfg.lr,
+        remedy=lambda batches: f"recognizer.batch_audio_s={cfg.audio_s_per_update / batches:g}",
+    )
     import_module("tongyeok_fairseq")
     model: Any = import_module("tongyeok_fairseq.recognizer_model")
     import_module("tongyeok_fairseq.recognizer_task")
@@ -118,7 +132,7 @@ def train(
     trained = room.train(
         fairseq_config(cfg, hubert=hubert, pretrained=model.configuration(hubert), data=data),
         scratch=scratch,
-        name="recognizer",
+        division=division,
         on_metrics=on_metrics,
         lower_lr_on_divergence=False,
     )

@@ -17,6 +17,7 @@ from tongyeok.base.error_rates import cer, wer
 from tongyeok.base.files import write_json, write_text
 from tongyeok.base.manifests import Manifest, absolute_manifest, read_manifest, subset, write_manifest
 from tongyeok.base.stage import Context
+from tongyeok.base.team import here
 from tongyeok.base.utterances import Utterance, read_utterances
 from tongyeok.engine import recognizer as engine
 from tongyeok.engine.recognizer import LABELS, RecognizerConfig, most_letters
@@ -192,20 +193,25 @@ def run(cfg: RecognizerConfig, *, inputs: Inputs, outputs: Path, context: Contex
     counts = count_symbols(splits["train"].lines)
     check_alphabet(counts, splits["valid"], where=str(inputs.manifest / "valid.tsv"))
     data = context.scratch / "data"
-    for name, split in splits.items():
-        write_manifest(context.scratch / "manifest", name, split.manifest)
-        absolute_manifest(context.scratch / "manifest", name, data / f"{name}.tsv")
-        labels = "".join(f"{' '.join(line)}\n" for line in split.lines)
-        for folder in (data, outputs):
-            write_text(folder / f"{name}.{LABELS}", labels)
-    for folder in (data, outputs):
-        dictionary = "".join(f"{symbol} {count}\n" for symbol, count in counts.items())
-        write_text(folder / f"dict.{LABELS}.txt", dictionary)
-    write_text(outputs / GROUPS, "".join(f"{utterance.group}\n" for utterance in splits["train"].utterances))
 
+    def prepare() -> None:
+        for name, split in splits.items():
+            write_manifest(context.scratch / "manifest", name, split.manifest)
+            absolute_manifest(context.scratch / "manifest", name, data / f"{name}.tsv")
+            labels = "".join(f"{' '.join(line)}\n" for line in split.lines)
+            for folder in (data, outputs):
+                write_text(folder / f"{name}.{LABELS}", labels)
+        for folder in (data, outputs):
+            dictionary = "".join(f"{symbol} {count}\n" for symbol, count in counts.items())
+            write_text(folder / f"dict.{LABELS}.txt", dictionary)
+        write_text(outputs / GROUPS, "".join(f"{utterance.group}\n" for utterance in splits["train"].utterances))
+
+    here().once(prepare)
     trained = engine.train(
         cfg, hubert=inputs.hubert / HUBERT, data=data, scratch=context.scratch, on_metrics=context.on_metrics
     )
+    if not context.leads():
+        return {}
     engine.export(trained.checkpoint, outputs / CHECKPOINT)
     write_text(outputs / "curves.csv", curves_csv(trained.curves))
     recogniser = engine.Recognizer(outputs / CHECKPOINT, device="cpu")

@@ -213,6 +213,8 @@ def run(cfg: HubertConfig, *, inputs: Inputs, outputs: Path, context: Context) -
         scratch=context.scratch,
         on_metrics=context.on_metrics,
     )
+    if not context.leads():
+        return {}
     engine.export(trained.checkpoint, outputs / CHECKPOINT)
     write_text(outputs / "curves.csv", curves_csv(trained.curves))
     plot(trained.curves, outputs / "plots" / "curves.png")

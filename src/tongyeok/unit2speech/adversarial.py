@@ -133,6 +133,7 @@ class Contest:
             loss=lambda _step: self.speak(),
             validate=validate,
             opponent=Opponent(module=self.discriminators, loss=lambda step: self.judge(draw(step))),
+            partly=True,  # the generator's durations learn later
         )
 
 

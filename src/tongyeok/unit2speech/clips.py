@@ -17,6 +17,7 @@ from tongyeok.errors import ManifestError, TrainingError, UnitError
 
 CACHE_BYTES = 1 << 30  # of decoded 16-bit audio: about 9 hours
 FULL_SCALE = 32768
+WHOLE = slice(None)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -47,6 +48,15 @@ class DurationBatch:
     durations: Int[Tensor, "batch codes"]
     language: Int[Tensor, " batch"]
     real: Bool[Tensor, "batch codes"]
+
+    def part(self, rows: slice) -> "DurationBatch":
+        """Some of the sequences, padded as all are."""
+        return DurationBatch(
+            codes=self.codes[rows],
+            durations=self.durations[rows],
+            language=self.language[rows],
+            real=self.real[rows],
+        )
 
 
 def make_clips(
@@ -142,9 +152,9 @@ class Segments:
         self._material, self._frames = material, frames
         self._ends = np.cumsum([max(0, clip.units.size - frames + 1) for clip in material.clips])
 
-    def draw(self, *, seed: int, step: int, batch: int) -> Batch:
-        """`batch` segments, each possible start equally likely."""
-        picks = np.random.default_rng([seed, step]).integers(self._ends[-1], size=batch)
+    def draw(self, *, seed: int, step: int, batch: int, part: slice = WHOLE) -> Batch:
+        """`batch` segments, each possible start equally likely; only `part` of them is read and returned."""
+        picks = np.random.default_rng([seed, step]).integers(self._ends[-1], size=batch)[part]
         owners = np.searchsorted(self._ends, picks, side="right")
         starts = self._ends[owners] - 1 - picks
         clips = [self._material.clips[owner] for owner in owners]

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.autograd.function import FunctionCtx
 
 from tongyeok.base.audio import SAMPLE_RATE
+from tongyeok.base.team import here
 from tongyeok.unit2speech.mel import mel_filters
 
 # Levels below which nothing is heard and nothing shall be learned, about 90 dB below full scale; else the exact level
@@ -46,7 +47,8 @@ class Distance:
 class SpectralLoss(nn.Module):
     """Distance of waveforms, mean over resolutions: log-mel L1, log-magnitude L1, spectral convergence.
 
-    The two last are those of Parallel WaveGAN (Yamamoto 2020, sec. 2.2); log-mel L1 is HiFi-GAN's.
+    The two last are those of Parallel WaveGAN (Yamamoto 2020, sec. 2.2); log-mel L1 is HiFi-GAN's. Convergence is a
+    ratio of norms over the whole batch: in a team of processes, over the parts of all.
     Filters and windows are made once.
 
     Args:
@@ -64,6 +66,7 @@ class SpectralLoss(nn.Module):
 
     def forward(self, made: Float[Tensor, "batch samples"], real: Float[Tensor, "batch samples"]) -> Distance:
         """How far `made` is from `real`."""
+        team = here()
         mel_loss = magnitude_loss = made.new_zeros(())
         for number in range(len(RESOLUTIONS)):
             made_magnitude = self._magnitudes(made, number)
@@ -71,7 +74,8 @@ class SpectralLoss(nn.Module):
                 real_magnitude = self._magnitudes(real, number)
             filters = self.get_buffer(f"filters_{number}")
             mel_loss = mel_loss + _log_distance(made_magnitude @ filters, real_magnitude @ filters, MEL_FLOOR)
-            convergence = (real_magnitude - made_magnitude).norm() / real_magnitude.norm().clamp(min=MAGNITUDE_FLOOR)
+            scale = team.norm(real_magnitude).clamp(min=MAGNITUDE_FLOOR)
+            convergence = team.norm(real_magnitude - made_magnitude) / scale
             magnitude_loss = (
                 magnitude_loss + convergence + _log_distance(made_magnitude, real_magnitude, MAGNITUDE_FLOOR)
             )

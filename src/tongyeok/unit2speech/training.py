@@ -1,4 +1,8 @@
-"""A resumable optimisation: what an update does depends on its number and the seed, never on interruptions."""
+"""A resumable optimisation: what an update does depends on its number and the seed, never on interruptions.
+
+In a team of processes (`tongyeok.base.team`) every process computes the loss of its part of a batch, and torch's
+`DistributedDataParallel` averages the gradients; the leader alone saves.
+"""
 
 import math
 from collections.abc import Callable, Mapping
@@ -9,13 +13,16 @@ from typing import Any
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 from tqdm import tqdm
 
 from tongyeok.base import files
 from tongyeok.base.stage import OnMetrics
+from tongyeok.base.team import Team, here
 from tongyeok.errors import TrainingError
 
 BETAS = (0.8, 0.99)  # of AdamW, for both trainings; HiFi-GAN
+SEED_STEP, RANK_STEP = 1_000_003, 1 << 40  # between seeds of dropout: of two schedules' updates, and of two processes
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -60,20 +67,48 @@ class Opponent:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Task:
-    """What to optimise; `loss(step)` draws its own batch, `validate()` gives plain figures of the module as it is."""
+    """What to optimise; `loss(step)` draws its own batch, `validate()` gives plain figures of the module as it is.
+
+    In a team `loss` is that of this process's part of the batch, such that the mean over the processes is the loss of
+    the batch.
+    """
 
     name: str
     module: nn.Module
     loss: Callable[[int], Float[Tensor, ""]]
     validate: Callable[[], Mapping[str, float]]
     opponent: Opponent | None = None
+    partly: bool = False  # whether some parameters of the module have no part in the loss
+
+
+class Lesson(nn.Module):
+    """A module whose forward pass is its loss of a step, so that torch can watch the whole of it."""
+
+    def __init__(self, module: nn.Module, loss: Callable[[int], Float[Tensor, ""]]) -> None:
+        super().__init__()
+        self.module, self._loss = module, loss
+
+    def forward(self, step: int) -> Float[Tensor, ""]:
+        """The loss."""
+        return self._loss(step)
 
 
 class Player:
-    """A module with its loss and its optimiser."""
+    """A module with its loss and its optimiser; in a team, one of its copies, whose gradients are averaged."""
 
-    def __init__(self, module: nn.Module, loss: Callable[[int], Float[Tensor, ""]], schedule: Schedule) -> None:
-        self.module, self._loss, self._schedule = module, loss, schedule
+    def __init__(
+        self,
+        module: nn.Module,
+        loss: Callable[[int], Float[Tensor, ""]],
+        schedule: Schedule,
+        team: Team,
+        *,
+        partly: bool = False,
+    ) -> None:
+        self.module, self._schedule, self._team = module, schedule, team
+        self._loss: nn.Module = Lesson(module, loss)
+        if team.size > 1:
+            self._loss = DistributedDataParallel(self._loss, forward_sync_buffers=False, find_unused_parameters=partly)
         self._parameters = [parameter for parameter in module.parameters() if parameter.requires_grad]
         self._optimizer = torch.optim.AdamW(
             self._parameters, lr=0.0, betas=BETAS, weight_decay=schedule.weight_decay, fused=True
@@ -83,21 +118,22 @@ class Player:
         """Take one step and return the loss before it.
 
         Raises:
-            TrainingError: the loss is not finite.
+            TrainingError: the loss is not finite, in whatever process.
         """
         self._optimizer.param_groups[0]["lr"] = self._schedule.rate(step)
         loss = self._loss(step)
-        if not torch.isfinite(loss):
+        mean = float(self._team.mean(loss))
+        if not math.isfinite(mean):
             raise TrainingError(
-                f"{name} of update {step + 1} is {float(loss)}; lower its learning rate "
+                f"{name} of update {step + 1} is {mean}; lower its learning rate "
                 f"({self._schedule.learning_rate}) and look for broken audio near that update"
             )
         self._optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         if self._schedule.clip_norm is not None:
             nn.utils.clip_grad_norm_(self._parameters, self._schedule.clip_norm)
         self._optimizer.step()
-        return float(loss.detach())
+        return mean
 
     def state(self) -> dict[str, Any]:
         """Weights and optimiser, as they are."""
@@ -119,6 +155,8 @@ class _Progress:
 def optimise(task: Task, schedule: Schedule, *, state: Path, on_metrics: OnMetrics) -> list[dict[str, float]]:
     """Train `task.module` in place, and its opponent, going on from `state` if an earlier run left it there.
 
+    In a team all processes call this, and see the same `state`, which may be of another number of processes.
+
     Args:
         task: what to optimise.
         schedule: how, for both.
@@ -131,15 +169,18 @@ def optimise(task: Task, schedule: Schedule, *, state: Path, on_metrics: OnMetri
     Raises:
         TrainingError: a loss is not finite.
     """
+    team = here()
     players: dict[str, Player] = {}
     if task.opponent is not None:
-        players["opponent_loss"] = Player(task.opponent.module, task.opponent.loss, schedule)
-    players["loss"] = Player(task.module, task.loss, schedule)
+        players["opponent_loss"] = Player(task.opponent.module, task.opponent.loss, schedule, team)
+    players["loss"] = Player(task.module, task.loss, schedule, team, partly=task.partly)
     progress = _resume(players, state, device=next(task.module.parameters()).device)
-    bar = tqdm(total=schedule.updates, initial=progress.step, desc=task.name, unit="update", disable=None)
+    hidden = None if team.leads else True
+    bar = tqdm(total=schedule.updates, initial=progress.step, desc=task.name, unit="update", disable=hidden)
     with bar, torch.random.fork_rng(devices=_accelerators(task.module)):
         while progress.step < schedule.updates:
-            torch.manual_seed(schedule.seed * 1_000_003 + progress.step)  # dropout; inside `fork_rng`
+            seed = schedule.seed * SEED_STEP + progress.step + team.rank * RANK_STEP
+            torch.manual_seed(seed)  # dropout; inside `fork_rng`
             for player in players.values():
                 player.module.train()
             for name, player in players.items():
@@ -155,7 +196,7 @@ def optimise(task: Task, schedule: Schedule, *, state: Path, on_metrics: OnMetri
                 on_metrics(progress.step, {f"{task.name}/{name}": value for name, value in row.items()})
                 bar.set_postfix({name: f"{value:.3f}" for name, value in row.items()})
             if progress.step % schedule.save_every == 0 or progress.step == schedule.updates:
-                _save(players, progress, state)
+                team.once(lambda: _save(players, progress, state))
     return progress.rows
 
 

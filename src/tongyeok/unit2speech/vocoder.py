@@ -20,10 +20,12 @@ from tqdm import tqdm
 
 from tongyeok import config
 from tongyeok.base.audio import UNIT_HOP
+from tongyeok.base.division import Division, divide
 from tongyeok.base.files import write_json, write_text
 from tongyeok.base.manifests import Manifest, read_manifest
 from tongyeok.base.products import Products, autocast
 from tongyeok.base.stage import Context
+from tongyeok.base.team import here
 from tongyeok.base.units import read_languages
 from tongyeok.base.utterances import read_utterances
 from tongyeok.errors import ManifestError
@@ -106,11 +108,15 @@ class Inputs:
 def run(cfg: VocoderConfig, *, inputs: Inputs, outputs: Path, context: Context) -> dict[str, float]:
     """Train on the train split, validate on the valid split, and write the vocoder with curves, plots and samples.
 
+    The processes of a team (`tongyeok.base.team`) share the segments, and then the utterances, of every update.
+
     Raises:
+        ConfigError: they cannot be shared equally.
         UnitError: units and audio do not belong together.
         ManifestError: a manifest names an utterance that the corpus lacks, or a split is empty.
         TrainingError: no utterance is as long as a segment, or the loss is not finite.
     """
+    divisions = share(cfg, here().size)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     language_of = {utterance.utt: utterance.lang for utterance in read_utterances(inputs.corpus)}
     manifests = {split: read_manifest(inputs.manifest, split) for split in ("train", "valid")}
@@ -130,11 +136,15 @@ def run(cfg: VocoderConfig, *, inputs: Inputs, outputs: Path, context: Context) 
         (speech_task(cfg, generator, training=training, heard=heard), speech_schedule(cfg, clips=len(train))),
         (duration_task(cfg, generator, train=train, valid=valid), duration_schedule(cfg)),
     )
-    curves = {
-        task.name: optimise(task, schedule, state=context.scratch / f"{task.name}.pt", on_metrics=context.on_metrics)
-        for task, schedule in tasks
-    }
+    curves = {}
+    for division, (task, schedule) in zip(divisions, tasks, strict=True):
+        if here().leads:
+            tqdm.write(str(division))
+        state = context.scratch / f"{task.name}.pt"
+        curves[task.name] = optimise(task, schedule, state=state, on_metrics=context.on_metrics)
     generator.eval()
+    if not context.leads():
+        return {}
 
     vocoder.save(outputs)
     write_text(outputs / "curves.csv", as_csv(curves["speech"]))
@@ -159,6 +169,33 @@ def _check_adversarial(cfg: VocoderConfig) -> None:
             f"segment_frames: expected more than {mel.margin // UNIT_HOP} for a mel of {mel.fft_samples} samples, "
             f"got {cfg.segment_frames}"
         )
+
+
+def share(cfg: VocoderConfig, processes: int) -> tuple[Division, Division]:
+    """How so many processes share an update of the generator, and of the duration predictor.
+
+    Raises:
+        ConfigError: they cannot share it equally.
+    """
+    speech = divide(
+        "speech",
+        processes,
+        batches=cfg.batch_segments,
+        size=1,
+        unit="segments",
+        learning_rate=cfg.learning_rate,
+        remedy=lambda batch: f"vocoder.batch_segments={batch}",
+    )
+    durations = divide(
+        "durations",
+        processes,
+        batches=cfg.duration_batch,
+        size=1,
+        unit="utterances",
+        learning_rate=cfg.duration_learning_rate,
+        remedy=lambda batch: f"vocoder.duration_batch={batch}",
+    )
+    return speech, durations
 
 
 def languages_of(manifests: Mapping[str, Manifest], language_of: Mapping[str, str]) -> tuple[str, ...]:
@@ -189,12 +226,13 @@ def gather(
 
 def speech_task(cfg: VocoderConfig, generator: Generator, *, training: Material, heard: Material) -> Task:
     """The generator's training on random segments, with or without discriminators."""
+    team = here()
     device = next(generator.parameters()).device
     distance = SpectralLoss(mel_weight=cfg.mel_weight, magnitude_weight=cfg.magnitude_weight).to(device)
     segments = Segments(training, frames=cfg.segment_frames)
 
     def draw(step: int) -> Batch:
-        return segments.draw(seed=cfg.seed, step=step, batch=cfg.batch_segments)
+        return segments.draw(seed=cfg.seed, step=step, batch=cfg.batch_segments, part=team.part)
 
     def validate() -> dict[str, float]:
         return {"mel_error": mel_error(generator, distance, heard)}
@@ -212,17 +250,20 @@ def speech_task(cfg: VocoderConfig, generator: Generator, *, training: Material,
         total: Float[Tensor, ""] = distance(made, batch.samples.to(device)).total
         return total
 
-    return Task(name="speech", module=generator, loss=loss, validate=validate)
+    return Task(name="speech", module=generator, loss=loss, validate=validate, partly=True)  # durations learn later
 
 
 def duration_task(cfg: VocoderConfig, generator: Generator, *, train: Sequence[Clip], valid: Sequence[Clip]) -> Task:
     """The duration predictor's training on whole utterances."""
+    team = here()
     device = next(generator.parameters()).device
 
     def loss(step: int) -> Float[Tensor, ""]:
-        batch = draw_durations(train, seed=cfg.seed + 1, step=step, batch=cfg.duration_batch)
+        everyone = draw_durations(train, seed=cfg.seed + 1, step=step, batch=cfg.duration_batch)
+        batch = everyone.part(team.part)
         predicted = generator.log_durations(batch.codes.to(device), batch.language.to(device))
-        return duration_loss(predicted, batch.durations.to(device), batch.real.to(device))
+        mean = duration_loss(predicted, batch.durations.to(device), batch.real.to(device))
+        return mean * (team.size * int(batch.real.sum()) / int(everyone.real.sum()))  # utterances differ in length
 
     def validate() -> dict[str, float]:
         return duration_errors(generator, valid)

@@ -80,6 +80,8 @@ def run(cfg: TranslatorConfig, *, inputs: Inputs, outputs: Path, context: Contex
         masking=cfg.source_masking,
         initial=pretrained.last if pretrained else None,
     )
+    if not context.leads():
+        return {}
     chosen = trained.best if cfg.checkpoint == "best" else trained.last
     shutil.copyfile(chosen, outputs / "checkpoint.pt")
     shutil.copyfile(inputs.bitext / "dict.txt", outputs / "dict.txt")

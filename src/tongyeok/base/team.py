@@ -1,0 +1,174 @@
+"""The processes that train one model together: one process group, of exactly the size that was launched.
+
+The first of them leads: it alone writes. Without a process group a process is a team of one, so that the same code
+trains in one process and in many. Source: torch's `distributed` package.
+"""
+
+import socket
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import torch
+import torch.distributed
+from jaxtyping import Float
+from torch import Tensor
+from torch.distributed.rendezvous import rendezvous
+
+from tongyeok.base.launch import Launch, launched
+from tongyeok.errors import ConfigError, TrainingError
+
+ARRIVAL = timedelta(minutes=5)  # between the first and the last process that starts
+PATIENCE = timedelta(minutes=30)  # for one that has more to read or to validate than the others; torch's for gloo
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Team:
+    """The process `rank` of `size`; what several of them do together, all must call in the same order."""
+
+    rank: int
+    size: int
+
+    @property
+    def leads(self) -> bool:
+        """Whether this is the process that writes."""
+        return self.rank == 0
+
+    @property
+    def part(self) -> slice:
+        """This process's rows of a batch that all have drawn alike."""
+        return slice(self.rank, None, self.size)
+
+    def told(self, message: Any) -> Any:  # noqa: ANN401  whatever pickles
+        """The leader's `message`, in every process."""
+        if self.size == 1:
+            return message
+        parcel = [message]
+        torch.distributed.broadcast_object_list(parcel, src=0)
+        return parcel[0]
+
+    def once(self, work: Callable[[], None]) -> None:
+        """Let the leader do something, while the others wait for it."""
+        if self.leads:
+            work()
+        if self.size > 1:
+            torch.distributed.barrier()
+
+    def agreed(self, value: float) -> float:
+        """The leader's `value`, so that all decide alike even where theirs differ in the last bit."""
+        if self.size == 1:
+            return value
+        parcel = torch.tensor([value], dtype=torch.float64, device=_device())
+        torch.distributed.broadcast(parcel, src=0)
+        return float(parcel)
+
+    def any(self, flags: Sequence[bool]) -> list[bool]:
+        """Which of the flags are up in some process."""
+        if self.size == 1:
+            return list(flags)
+        parcel = torch.tensor(flags, dtype=torch.int32, device=_device())
+        torch.distributed.all_reduce(parcel, op=torch.distributed.ReduceOp.MAX)
+        return [bool(flag) for flag in parcel.tolist()]
+
+    def mean(self, value: Float[Tensor, ""]) -> Float[Tensor, ""]:
+        """Mean of a figure over the processes; no gradient passes."""
+        value = value.detach()
+        if self.size > 1:
+            value = value.clone()
+            torch.distributed.all_reduce(value)
+            value /= self.size
+        return value
+
+    def norm(self, value: Float[Tensor, "*shape"]) -> Float[Tensor, ""]:
+        """Euclidean norm over the numbers of all processes.
+
+        Its gradient is for parameters whose gradients are then averaged over the processes: it is that of the mean of
+        what every process computes from this one number.
+        """
+        if self.size == 1:
+            alone: Float[Tensor, ""] = value.norm()
+            return alone
+        own = value.square().sum()
+        squares = own.detach().clone()
+        torch.distributed.all_reduce(squares)
+        root: Float[Tensor, ""] = (squares + self.size * (own - own.detach())).sqrt()
+        return root
+
+    def leave(self) -> bool:
+        """End the team, all together; whether this process leads, and goes on alone."""
+        if self.size > 1:
+            torch.distributed.barrier()
+            torch.distributed.destroy_process_group()
+        return self.leads
+
+
+ALONE = Team(rank=0, size=1)
+
+
+def here() -> Team:
+    """The team that this process is in.
+
+    Raises:
+        TrainingError: this is one of several copies without a process group of all of them: each would train a model
+            of its own, to the same files.
+    """
+    grouped = torch.distributed.is_available() and torch.distributed.is_initialized()
+    team = Team(rank=torch.distributed.get_rank(), size=torch.distributed.get_world_size()) if grouped else ALONE
+    expected = launched().size
+    if expected > 1 and team.size != expected:
+        raise TrainingError(
+            f"WORLD_SIZE={expected}, but the process group has {team.size} process{'es' * (team.size > 1)}: expected "
+            f"all {expected}, or each would train a copy of its own; start a stage by `torchrun … -m tongyeok <stage>`"
+            ", which joins them, or unset WORLD_SIZE"
+        )
+    return team
+
+
+@contextmanager
+def joined(launch: Launch) -> Iterator[Team]:
+    """Meet the other processes of a launch: by NCCL with a GPU each where torch finds GPUs, else by gloo.
+
+    Raises:
+        ConfigError: there are fewer GPUs than processes on this machine, or the processes do not find each other.
+    """
+    if launch.size == 1:
+        yield ALONE
+        return
+    device = None
+    if torch.cuda.is_available():
+        found = torch.cuda.device_count()
+        if launch.local_rank >= found:
+            raise ConfigError(
+                f"{launch.local_size} processes on {socket.gethostname()}, and GPUs that torch finds: {found}; "
+                f"expected one each; start it with `--nproc-per-node {found}`, or with CUDA_VISIBLE_DEVICES= on CPUs"
+            )
+        device = torch.device("cuda", launch.local_rank)
+        torch.cuda.set_device(device)
+    try:
+        meeting = rendezvous("env://", launch.rank, launch.size, timeout=ARRIVAL)
+        store, rank, size = next(meeting)
+        torch.distributed.init_process_group(
+            "gloo" if device is None else "nccl",
+            store=store,
+            rank=rank,
+            world_size=size,
+            timeout=PATIENCE,
+            device_id=device,
+        )
+    except (RuntimeError, ValueError) as error:
+        raise ConfigError(
+            f"process {launch.rank} of {launch.size} on {socket.gethostname()} did not meet the others: {error}; look "
+            "at MASTER_ADDR and MASTER_PORT, and at the network between the machines"
+        ) from error
+    try:
+        yield here()
+    finally:
+        if torch.distributed.is_initialized():
+            torch.distributed.destroy_process_group()
+
+
+def _device() -> torch.device:
+    """Where the group's messages must lie."""
+    return torch.device("cuda" if torch.distributed.get_backend() == "nccl" else "cpu")
