@@ -30,6 +30,7 @@ from tongyeok.registry import Stage
 WORKPLACE = Path(".tongyeok")
 TIMINGS = WORKPLACE / "timings.jsonl"
 SAMPLED_BYTES = 1 << 16
+CODE = (Path(__file__).parent, Path(__file__).parent.with_name("tongyeok_fairseq"))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -85,7 +86,7 @@ def execute(
     runtime = config.build(Runtime, config.pick(params, "runtime", None, path=params_path), where="runtime")
     _check_inputs(name, inputs)
     _die_with_parent()
-    _pin_threads(runtime.threads)
+    pin_threads(runtime.threads)
 
     from tongyeok import tracking  # noqa: PLC0415  after the threads are pinned
 
@@ -99,7 +100,7 @@ def execute(
         with tracking.stage_run(stage, name=name, params=params, inputs=given, folder=scratch / "tracking") as tracked:
             context = Context(scratch=state, threads=runtime.threads, on_metrics=tracked.on_metrics)
             metrics = module.module.run(cfg, inputs=inputs, outputs=partial, context=context)
-            _put_in_place(partial, outputs)
+            put_in_place(partial, outputs)
             timings = _note_timing(name, outputs, since=since)
             tracked.finish(metrics, outputs, timings)
     return typing.cast("Mapping[str, float]", metrics)
@@ -129,7 +130,7 @@ def _check_inputs(name: str, inputs: Any) -> None:  # noqa: ANN401
             raise TongyeokError(f"{name}: input --{field.replace('_', '-')} {path} does not exist; run `dvc repro`")
 
 
-def _pin_threads(threads: int) -> None:
+def pin_threads(threads: int) -> None:
     """Pin the thread count of torch, BLAS and OpenMP, for speed and for repeatable sums."""
     for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS"):
         os.environ[variable] = str(threads)
@@ -176,20 +177,32 @@ def _fingerprint(cfg: Any, inputs: Any, *, threads: int) -> str:  # noqa: ANN401
     """Digest of configuration, threads, inputs (names, sizes, first and last 64 KiB of each file) and our code."""
     settings = {"threads": threads, **dataclasses.asdict(cfg)}
     digest = hashlib.sha256(json.dumps(settings, sort_keys=True, default=str).encode())
-    source = Path(__file__).parent
-    for root in [*paths(inputs).values(), source, source.with_name("tongyeok_fairseq")]:
-        for path in [root] if root.is_file() else sorted(root.rglob("*")):
-            if path.is_file() and path.suffix != ".pyc":
-                digest.update(f"{path.relative_to(root)}:{path.stat().st_size}".encode())
-                with path.open("rb") as file:
-                    digest.update(file.read(SAMPLED_BYTES))
-                    if path.stat().st_size > 2 * SAMPLED_BYTES:
-                        file.seek(-SAMPLED_BYTES, os.SEEK_END)
-                    digest.update(file.read(SAMPLED_BYTES))
+    for root in [*paths(inputs).values(), *CODE]:
+        _sample_bytes(root, digest)
     return digest.hexdigest()[:16]
 
 
-def _put_in_place(partial: Path, outputs: Path) -> None:
+def sampled_digest(*roots: Path) -> str:
+    """16 digits over files or folders: names, sizes, first and last 64 KiB of each file; bytecode is left out."""
+    digest = hashlib.sha256()
+    for root in roots:
+        _sample_bytes(root, digest)
+    return digest.hexdigest()[:16]
+
+
+def _sample_bytes(root: Path, digest: "hashlib._Hash") -> None:
+    for path in [root] if root.is_file() else sorted(root.rglob("*")):
+        if path.is_file() and path.suffix != ".pyc":
+            digest.update(f"{path.relative_to(root)}:{path.stat().st_size}".encode())
+            with path.open("rb") as file:
+                digest.update(file.read(SAMPLED_BYTES))
+                if path.stat().st_size > 2 * SAMPLED_BYTES:
+                    file.seek(-SAMPLED_BYTES, os.SEEK_END)
+                digest.update(file.read(SAMPLED_BYTES))
+
+
+def put_in_place(partial: Path, outputs: Path) -> None:
+    """Flush a finished folder to disk and let it take the place of `outputs`."""
     for path in sorted(partial.rglob("*")):
         if path.is_file():
             files.flush(path)

@@ -1,0 +1,81 @@
+"""Where the workers of one machine run: one process each, with its share of the CPU threads, and its own GPU."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+POLITE_SECONDS = 30.0  # that a worker has to end when it is told to
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Place:
+    """A worker's name, threads and GPU (None: whatever the process sees)."""
+
+    name: str
+    threads: int
+    gpu: str | None
+
+    def environment(self, base: Mapping[str, str]) -> dict[str, str]:
+        """The variables that must stand before torch is imported."""
+        count = str(self.threads)
+        names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
+        own = dict.fromkeys(names, count)
+        if self.gpu is not None:
+            own["CUDA_VISIBLE_DEVICES"] = self.gpu
+        return {**base, **own}
+
+
+def share_out(workers: int, *, threads: int, cores: int, gpus: Sequence[str]) -> list[Place]:
+    """Places for workers: GPUs in turn, and threads so that all workers together have no more than there are cores.
+
+    Args:
+        workers: how many.
+        threads: most that each may have, `runtime.threads`.
+        cores: that this process may run on.
+        gpus: as `CUDA_VISIBLE_DEVICES` names them; none where there are none.
+    """
+    each = max(1, min(threads, cores // workers))
+    return [
+        Place(name=str(number), threads=each, gpu=gpus[number % len(gpus)] if gpus else None)
+        for number in range(workers)
+    ]
+
+
+def visible_gpus(environment: Mapping[str, str]) -> list[str]:
+    """The GPUs that this process may use, as `CUDA_VISIBLE_DEVICES` names them."""
+    import torch  # noqa: PLC0415  slow to import
+
+    count = torch.cuda.device_count()
+    named = [name for name in environment.get("CUDA_VISIBLE_DEVICES", "").split(",") if name]
+    return named[:count] if named else [str(number) for number in range(count)]
+
+
+def command(place: Place, arguments: Sequence[str]) -> list[str]:
+    """How a worker is called: `tongyeok tune worker …` in this interpreter."""
+    own = ["--name", place.name, "--threads", str(place.threads)]
+    return [sys.executable, "-m", "tongyeok", "tune", "worker", *own, *arguments]
+
+
+def run(places: Sequence[Place], arguments: Sequence[str]) -> list[int]:
+    """Run a worker at each place until all have ended, and return their exit codes (negative: the signal's number).
+
+    When this process is interrupted, so are they; their trials are then queued again when the study is.
+    """
+    processes = [
+        subprocess.Popen(command(place, arguments), env=place.environment(os.environ))  # noqa: S603  our own command
+        for place in places
+    ]
+    try:
+        return [process.wait() for process in processes]
+    finally:
+        for process in processes:
+            if process.poll() is None:
+                process.terminate()
+        for process in processes:
+            try:
+                process.wait(timeout=POLITE_SECONDS)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
