@@ -50,8 +50,8 @@ def take(figure: str, flow: TrialFlow, *, languages: Sequence[str] | None) -> di
         heard = {f"asr_bleu/{name}": bleu for name, bleu in found.items() if isinstance(bleu, float | int)}
         if not heard:
             raise EvaluationError(
-                f"figures: asr_bleu needs a direction into a language that the ASR understands, got {', '.join(found)}; "
-                "change translate_test.directions, or add the language to evaluate.asr"
+                f"figures: asr_bleu needs a direction into a language that the ASR understands, got "
+                f"{', '.join(found)}; change translate_test.directions, or add the language to evaluate.asr"
             )
         return {figure: sum(heard.values()) / len(heard), **heard}
     if figure == "parameters":

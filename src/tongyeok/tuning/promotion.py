@@ -61,14 +61,14 @@ def rewrite(conf: Path, made: Composition, settings: Mapping[str, Value]) -> dic
         hidden = [word for word in made.overrides if word.lstrip("+~").startswith((f"{name}=", f"{name}."))]
         if hidden:
             raise ConfigError(
-                f"{hidden[0]}: params.yaml was composed with this override, which would hide the promoted {name}={value}; "
-                "compose it without"
+                f"{hidden[0]}: params.yaml was composed with this override, which would hide the promoted "
+                f"{name}={value}; compose it without"
             )
         choice = chosen.get(group)
         if choice is None or choice != made.profile:
             raise ConfigError(
-                f"{group}: profile {made.profile!r} takes it from conf/{group}/{choice}.yaml, which others use; give the "
-                f"profile a conf/{group}/{made.profile}.yaml of its own, or write {name}={value} by hand"
+                f"{group}: profile {made.profile!r} takes it from conf/{group}/{choice}.yaml, which others use; give "
+                f"the profile a conf/{group}/{made.profile}.yaml of its own, or write {name}={value} by hand"
             )
         path = conf / group / f"{choice}.yaml"
         texts[path] = _changed(texts.get(path) or path.read_text(encoding="utf-8"), name.split(".")[1:], value)

@@ -28,6 +28,7 @@ from tongyeok.tuning.space import Space
 RETRIES = 3  # of a trial whose worker died
 GRACE = 3  # heartbeats that may be missing
 PLAN = "plan"
+SLOT = "queued"  # mark of all trials that are the study's
 FIRST = "settings in force"  # mark of the trial that a study begins with
 SQLITE = "sqlite:///"
 FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
@@ -155,6 +156,8 @@ def reached(url: str) -> Iterator[None]:
 
 
 def _storage(url: str, *, heartbeat_s: int | None) -> RDBStorage:
+    from sqlalchemy.pool import NullPool  # noqa: PLC0415
+
     local = url.startswith(SQLITE)
     if local:
         Path(url.removeprefix(SQLITE)).parent.mkdir(parents=True, exist_ok=True)
@@ -162,7 +165,7 @@ def _storage(url: str, *, heartbeat_s: int | None) -> RDBStorage:
         warnings.simplefilter("ignore", ExperimentalWarning)
         return RDBStorage(
             url,
-            engine_kwargs={"connect_args": {"timeout": 120}} if local else {"pool_pre_ping": True},
+            engine_kwargs={"connect_args": {"timeout": 120}} if local else {"poolclass": NullPool},
             heartbeat_interval=heartbeat_s,
             grace_period=heartbeat_s and GRACE * heartbeat_s,
             heartbeat_stale_trial_callback=RetryHeartbeatStaleTrialCallback(max_retry=RETRIES),
@@ -184,7 +187,7 @@ def _queue(opened: Opened, now: Mapping[str, Value]) -> None:
     """Queue interrupted trials again with their values, and fresh slots for what is still missing."""
     study, trials = opened.study, opened.trials()
     if not trials:
-        study.enqueue_trial(dict(now), user_attrs={FIRST: True})
+        study.enqueue_trial(dict(now), user_attrs={SLOT: True, FIRST: True})
     retried = {number for trial in trials for number in trial.system_attrs.get("retry_history", [])}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)
@@ -194,12 +197,12 @@ def _queue(opened: Opened, now: Mapping[str, Value]) -> None:
             retry(study, trial)
     there = len(opened.trials(*FINISHED, *OPEN))
     for _ in range(opened.plan.space.trials - there):
-        study.enqueue_trial({})
+        study.enqueue_trial({}, user_attrs={SLOT: True})
 
 
 def queued(trial: FrozenTrial | optuna.Trial) -> bool:
     """Whether a trial is one of the study's slots; Optuna makes others where a worker finds none waiting."""
-    return "fixed_params" in trial.system_attrs
+    return bool(trial.user_attrs.get(SLOT))
 
 
 def _check_same(name: str, before: Plan, now: Plan) -> None:

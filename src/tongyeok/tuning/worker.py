@@ -51,17 +51,24 @@ def seed_of(space_seed: int, worker: str, finished: int) -> int:
 def _one(opened: Opened, objective: Callable[[optuna.Trial], float | Sequence[float]]) -> int:
     """Run the next waiting trial; 0 where somebody else took it first, or meanwhile."""
     taken: list[int] = []
+    overtaken = False
 
     def guarded(trial: optuna.Trial) -> Any:  # noqa: ANN401  what the objective gives
         # Optuna makes a new trial where no waiting one is left: it is none of the study's, whose trials are all queued.
         if not queued(trial):
             raise _SurplusError
+        nonlocal overtaken
         taken.append(trial.number)
-        return objective(trial)
+        try:
+            return objective(trial)
+        finally:
+            overtaken = opened.trials()[trial.number].state != TrialState.RUNNING
 
     try:
         opened.study.optimize(guarded, n_trials=1, catch=(_SurplusError,))
-    except UpdateFinishedTrialError:
+    except Exception as error:
+        if not overtaken and not isinstance(error, UpdateFinishedTrialError):
+            raise
         print(
             f"trial {taken[0]} was given to another worker: no heartbeat of it arrived for "
             f"{GRACE * opened.plan.heartbeat_s} s; what it made is kept",

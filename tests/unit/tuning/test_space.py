@@ -60,7 +60,7 @@ def test_a_broken_space_is_refused(tmp_path: Path, changes: dict[str, Any], told
     [
         ({"kmeans.last.clusters": {"choices": [8, 9]}}, {}, "holds the setting in force, 6, got 8 | 9"),
         ({"kmeans.last.cluster": {"choices": [8, 9]}}, {}, "kmeans.1.cluster: no such setting"),
-        ({"kmeans.last.clusters": {"choices": [6, 900]}}, {}, "kmeans.1.clusters=900: section"),
+        ({"kmeans.last.clusters": {"choices": [6, 900]}}, {}, "kmeans.1.clusters=900: field `section`: Value error, init_frames: "),
         ({"kmeans.last.clusters": {"choices": [6, 7]}}, {"vocoder.update": 1}, "vocoder.update: no such setting"),
     ],
 )
