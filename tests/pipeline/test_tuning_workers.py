@@ -45,13 +45,17 @@ def server() -> Iterator[str]:
     try:
         subprocess.run(
             [bins / "initdb", "-D", data, "-U", "tuner", "-A", "trust", "--no-sync", "--locale=C", "-E", "UTF8"],
-            check=True, user=user, cwd=folder, capture_output=True,
+            check=True,
+            user=user,
+            cwd=folder,
+            capture_output=True,
         )
         process = subprocess.Popen(
             [bins / "postgres", "-D", data, *options], user=user, cwd=folder, stderr=subprocess.DEVNULL
         )
         try:
-            wait(lambda: subprocess.run([bins / "pg_isready", "-q", "-h", "127.0.0.1", "-p", str(port)]).returncode == 0)
+            asked = [bins / "pg_isready", "-q", "-h", "127.0.0.1", "-p", str(port)]
+            wait(lambda: subprocess.run(asked, check=False).returncode == 0)
             yield f"postgresql://tuner@127.0.0.1:{port}/postgres"
         finally:
             process.send_signal(signal.SIGINT)
@@ -76,7 +80,7 @@ def wait(found: object, *, seconds: float = PATIENCE_S) -> object:
 def test_a_killed_workers_trial_is_done_by_another(
     server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """kill -9 in the middle of a trial: the others try it again with its values, and finish exactly the study's trials."""
+    """kill -9 in the middle of a trial: the others try it again with its values; the study has exactly its trials."""
     world.units(tmp_path)
     world.write_space(tmp_path, world.TRANSLATOR_SPACE, trials=TRIALS)
     monkeypatch.chdir(tmp_path)

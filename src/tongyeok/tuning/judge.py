@@ -75,7 +75,7 @@ def _resynthesis(flow: TrialFlow, languages: Sequence[str] | None) -> Path:
         whisper = Whisper(evaluate.asr, device=device, threads=torch.get_num_threads())
         encoder = load_speaker_encoder(device=device)
         heard = resynthesis.measure(utterances, folders=folders, whisper=whisper, encoder=encoder, device=device).heard
-        figures = {}
+        figures: dict[str, float] = {}
         for lang in (None, *utterances):
             rows = [row for row in heard if lang in {None, row.lang}]
             said, texts = [row.resynthesised for row in rows], [row.text for row in rows]

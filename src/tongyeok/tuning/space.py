@@ -80,7 +80,7 @@ class Space:
                 raise ValueError(f"figures: expected some of {known} for {self.kind}, got {name!r}")
 
     @property
-    def directions(self) -> list[str]:
+    def directions(self) -> list[Literal["minimize", "maximize"]]:
         """Optuna's direction of each figure."""
         return [FIGURES[name].direction for name in self.figures]
 

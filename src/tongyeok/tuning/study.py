@@ -224,7 +224,7 @@ def _check_same(name: str, before: Plan, now: Plan) -> None:
 
 
 def _fields(plan: Plan) -> dict[str, Any]:
-    return {name: getattr(plan, name) for name in Plan.__slots__}  # type: ignore[attr-defined]
+    return {name: getattr(plan, name) for name in Plan.__slots__}
 
 
 def _as_json(plan: Plan) -> str:

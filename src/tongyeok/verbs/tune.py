@@ -55,11 +55,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
     promote.add_argument("--check", action="store_true", help="print the diff and write nothing")
     promote.add_argument("--conf", type=Path, default=Path("conf"), metavar="FOLDER")
     promote.add_argument("--params", type=Path, default=Path("params.yaml"), metavar="FILE")
-    _add_places(promote)
+    _add_home(promote)
 
     report = _add(commands, "report", _report, "a table and pictures of a study, logged to MLflow too")
     report.add_argument("--study", required=True, metavar="NAME")
-    _add_places(report)
+    _add_home(report)
 
 
 def main(args: argparse.Namespace) -> int:
@@ -82,9 +82,13 @@ def _add(
     return parser
 
 
-def _add_places(parser: argparse.ArgumentParser) -> None:
+def _add_home(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--storage", metavar="URL", help="of the studies' database (default: SQLite in --home)")
     parser.add_argument("--home", type=Path, default=HOME, metavar="FOLDER", help=f"of what trials make ({HOME})")
+
+
+def _add_places(parser: argparse.ArgumentParser) -> None:
+    _add_home(parser)
     parser.add_argument("--flow", type=Path, default=Path("outputs"), metavar="FOLDER", help="outputs of `dvc repro`")
 
 

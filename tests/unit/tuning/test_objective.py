@@ -158,14 +158,20 @@ def test_a_trial_can_be_repeated_from_what_it_leaves(written: Path) -> None:
         facts = json.loads((folder / "trial.json").read_text())
         assert facts["inputs"] == dict(opened.plan.inputs)
         assert facts["settings"] == trial.user_attrs["settings"]
-        assert params["translator"]["optimisation"]["learning_rate"] == trial.params["translator.optimisation.learning_rate"]
+        assert (
+            params["translator"]["optimisation"]["learning_rate"]
+            == trial.params["translator.optimisation.learning_rate"]
+        )
         figures = json.loads((folder / "metrics.json").read_text())
         assert figures["unit_bleu"] == trial.value
         again = Objective(
             opened, given=Given(flow=written / "outputs", last="1"), folder=written, pieces=written / "again", threads=1
         )
         repeated, given_up = again._judge(
-            optuna.trial.FixedTrial(trial.params), params, _Deaf(), first=True  # type: ignore[arg-type]
+            optuna.trial.FixedTrial(trial.params),
+            params,
+            _Deaf(),
+            first=True,  # type: ignore[arg-type]
         )
         assert given_up is None
         assert repeated["unit_bleu"] == trial.value

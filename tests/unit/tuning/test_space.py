@@ -60,13 +60,15 @@ def test_a_broken_space_is_refused(tmp_path: Path, changes: dict[str, Any], told
     [
         ({"kmeans.last.clusters": {"choices": [8, 9]}}, {}, "holds the setting in force, 6, got 8 | 9"),
         ({"kmeans.last.cluster": {"choices": [8, 9]}}, {}, "kmeans.1.cluster: no such setting"),
-        ({"kmeans.last.clusters": {"choices": [6, 900]}}, {}, "kmeans.1.clusters=900: field `section`: Value error, init_frames: "),
+        (
+            {"kmeans.last.clusters": {"choices": [6, 900]}},
+            {},
+            "kmeans.1.clusters=900: field `section`: Value error, init_frames: ",
+        ),
         ({"kmeans.last.clusters": {"choices": [6, 7]}}, {"vocoder.update": 1}, "vocoder.update: no such setting"),
     ],
 )
-def test_a_space_that_does_not_fit_is_refused(
-    dimensions: dict[str, Any], fixed: dict[str, Any], told: str
-) -> None:
+def test_a_space_that_does_not_fit_is_refused(dimensions: dict[str, Any], fixed: dict[str, Any], told: str) -> None:
     """Settings must exist, the present ones lie in their ranges, and every extreme obey the stage's rules."""
     found = config.build(space.Space, {**world.UNIT_SPACE, "dimensions": dimensions, "fixed": fixed}, where="s")
     with pytest.raises(ConfigError) as caught:

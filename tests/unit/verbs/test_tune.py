@@ -38,7 +38,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def studied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A project with the demo's conf/ and params.yaml, and a finished study of the demo's units, judged by a formula."""
+    """A project with the demo's conf/ and params.yaml, and a finished study of its units, judged by a formula."""
     shutil.copytree(ROOT / "conf", tmp_path / "conf")
     monkeypatch.chdir(tmp_path)
     assert main(["params"]) == 0
@@ -107,7 +107,10 @@ def test_promotion_is_a_small_diff(studied: Path, capsys: pytest.CaptureFixture[
         space.put(new, name, space.look_up(old, name))
     assert new == old
     changed = [path for path, text in before.items() if path.read_text() != text]
-    assert {path.relative_to(studied).as_posix() for path in changed} <= {"conf/kmeans/demo.yaml", "conf/units/demo.yaml"}
+    assert {path.relative_to(studied).as_posix() for path in changed} <= {
+        "conf/kmeans/demo.yaml",
+        "conf/units/demo.yaml",
+    }
     assert changed
     for path in changed:
         pairs = zip(before[path].splitlines(), path.read_text().splitlines(), strict=True)
@@ -118,7 +121,7 @@ def test_promotion_is_a_small_diff(studied: Path, capsys: pytest.CaptureFixture[
 
 
 def test_another_trial_can_be_promoted(studied: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """`--trial 0` brings back the settings that the study began with; an unknown trial is answered with the known ones."""
+    """`--trial 0` brings back the settings that the study began with; an unknown trial is answered with the known."""
     untouched = (studied / "params.yaml").read_text()
     assert main(["tune", "promote", "--study", "units"]) == 0
     assert main(["tune", "promote", "--study", "units", "--trial", "0"]) == 0
@@ -129,7 +132,9 @@ def test_another_trial_can_be_promoted(studied: Path, capsys: pytest.CaptureFixt
 
 def test_several_best_trials_need_a_choice(studied: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """With several figures a person says which trial."""
-    begin(space.read_space(studied / "conf", "units-multi"), params_verb.compose(studied / "conf", "demo"), name="multi")
+    begin(
+        space.read_space(studied / "conf", "units-multi"), params_verb.compose(studied / "conf", "demo"), name="multi"
+    )
     assert main(["tune", "promote", "--study", "multi"]) == 2
     assert "--trial: expected one of the trials that no other beats in all figures: 0" in capsys.readouterr().err
     assert main(["tune", "report", "--study", "multi"]) == 0
@@ -140,7 +145,10 @@ def test_several_best_trials_need_a_choice(studied: Path, capsys: pytest.Capture
 @pytest.mark.parametrize(
     ("overrides", "told"),
     [
-        (["kmeans.1.clusters=200"], "kmeans.1.clusters=200: params.yaml was composed with this override, which would hide"),
+        (
+            ["kmeans.1.clusters=200"],
+            "kmeans.1.clusters=200: params.yaml was composed with this override, which would hide",
+        ),
         (["kmeans=toy"], "kmeans: profile 'demo' takes it from conf/kmeans/toy.yaml, which others use"),
     ],
 )
@@ -187,7 +195,8 @@ def test_the_report(studied: Path, capsys: pytest.CaptureFixture[str]) -> None:
         (["worker", "--study", "none"], "no study 'none' in sqlite:///"),
     ],
 )
-def test_mistakes(project: Path, capsys: pytest.CaptureFixture[str], words: list[str], told: str) -> None:
+@pytest.mark.usefixtures("project")
+def test_mistakes(capsys: pytest.CaptureFixture[str], words: list[str], told: str) -> None:
     """A mistake gets one message."""
     assert main(["tune", *words]) == 2
     assert told in capsys.readouterr().err
