@@ -58,8 +58,8 @@ def command(place: Place, arguments: Sequence[str]) -> list[str]:
     return [sys.executable, "-m", "tongyeok", "tune", "worker", *own, *arguments]
 
 
-def run(places: Sequence[Place], arguments: Sequence[str]) -> list[int]:
-    """Run a worker at each place until all have ended, and return their exit codes (negative: the signal's number).
+def run(places: Sequence[Place], arguments: Sequence[str]) -> None:
+    """Run a worker at each place until all have ended, in whatever way: the study knows what they left.
 
     When this process is interrupted, so are they; their trials are then queued again when the study is.
     """
@@ -68,7 +68,8 @@ def run(places: Sequence[Place], arguments: Sequence[str]) -> list[int]:
         for place in places
     ]
     try:
-        return [process.wait() for process in processes]
+        for process in processes:
+            process.wait()
     finally:
         for process in processes:
             if process.poll() is None:

@@ -57,7 +57,7 @@ def markdown(opened: Opened, *, pictures: Sequence[str]) -> str:
     lines += [f"- {name}: {FIGURES[name].meaning}; {FIGURES[name].direction}d" for name in space.figures]
     lines += [f"- trials: {', '.join(counts)}", f"- {_verdict(opened)}", ""]
     lines += [f"![{name}](plots/{name}.png)" for name in pictures]
-    headings = ["trial", "", *space.figures, *names, "min"]
+    headings = ["trial", "", *space.figures, *_short(names), "min"]
     lines += ["", f"| {' | '.join(headings)} |", f"|{'---|' * len(headings)}"]
     for trial in trials:
         marks = [
@@ -141,6 +141,12 @@ def _public(trial: FrozenTrial) -> Mapping[str, Any]:
         "retry_of": trial.system_attrs.get("failed_trial"),
         **{name: value for name, value in trial.user_attrs.items() if name != "worker"},  # names of machines
     }
+
+
+def _short(names: Sequence[str]) -> list[str]:
+    """Settings by their last word, where no other one has the same."""
+    last = [name.rpartition(".")[2] for name in names]
+    return [word if last.count(word) == 1 else name for word, name in zip(last, names, strict=True)]
 
 
 def _number(value: object) -> str:

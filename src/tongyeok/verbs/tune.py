@@ -121,7 +121,6 @@ def _begin(args: argparse.Namespace) -> int:
     opened = study.begin(_url(args), called, plan=plan, now=now)
     waiting = len(opened.trials(*study.OPEN))
     print(f"study {called}: {len(opened.trials(*study.FINISHED))} of {found.trials} trials are done, {waiting} to go")
-    codes: list[int] = []
     if args.workers and waiting:
         places = placement.share_out(
             args.workers,
@@ -129,11 +128,12 @@ def _begin(args: argparse.Namespace) -> int:
             cores=len(os.sched_getaffinity(0)),
             gpus=placement.visible_gpus(os.environ),
         )
-        codes = placement.run(places, ["--study", called, "--storage", _url(args), *_places(args)])
-    if args.workers:
-        print(_publish(opened, args))
-    left = len(opened.trials(*study.OPEN)) if args.workers else 0
-    if left or any(codes):
+        placement.run(places, ["--study", called, "--storage", _url(args), *_places(args)])
+    if not args.workers:
+        return 0
+    print(_publish(opened, args))
+    left = found.trials - len(opened.trials(*study.FINISHED))
+    if left > 0:
         print(f"study {called}: {left} trials are left; begin it again to go on", file=sys.stderr)
         return 1
     return 0

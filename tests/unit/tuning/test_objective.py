@@ -1,6 +1,7 @@
 """Trials of toy studies: what they make, what they share, when they are given up, and what they leave."""
 
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from tongyeok.speech2unit.codebook import FILE
 from tongyeok.tuning import worker
 from tongyeok.tuning.objective import Objective
 from tongyeok.tuning.trial_flow import Given
+from unit.speech2unit.test_hubert import TINY
 from unit.tuning import world
 
 
@@ -241,3 +243,28 @@ def test_missing_outputs_are_named(written: Path) -> None:
     """A study says what it needs before it begins."""
     with pytest.raises(TongyeokError, match="a study of units needs the outputs of `hubert`; run `dvc repro hubert`"):
         world.open_study(written, world.write_space(written, world.UNIT_SPACE))
+
+
+def test_earlier_clusters_retrain_hubert(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where K of the MFCC labels varies, each value trains one HuBERT on the study's splits, and no given one is read."""
+    world.speech(tmp_path)
+    shutil.rmtree(tmp_path / "outputs/hubert")
+    last = world.UNIT_PARAMS["kmeans"]["1"]
+    params = {
+        **world.UNIT_PARAMS,
+        "kmeans": {"0": {**last, "source": "manifest", "layer": None, "smoothing": 0}, "1": last},
+        "labels": {"0": {"switch_penalty": 0.0}},
+        "hubert": {"1": {**TINY, "updates": 3}},
+    }
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
+    monkeypatch.chdir(tmp_path)
+    dimensions = {"kmeans.0.clusters": {"choices": [5, 6]}, "kmeans.last.clusters": {"choices": [5, 6]}}
+    space = world.write_space(
+        tmp_path, world.UNIT_SPACE, figures=["units_per_second"], fixed={}, trials=4, dimensions=dimensions
+    )
+    opened, objective = world.open_study(tmp_path, space)
+    assert worker.work(opened, objective) == 4
+    first = {trial.params["kmeans.0.clusters"] for trial in opened.trials()}
+    made = {path.name: len(list(path.glob("[!.]*"))) for path in (tmp_path / "made").iterdir()}
+    assert made["hubert"] == made["features"] == made["labels"] == len(first)
+    assert "vocoder" not in made

@@ -200,3 +200,11 @@ def test_mistakes(capsys: pytest.CaptureFixture[str], words: list[str], told: st
     """A mistake gets one message."""
     assert main(["tune", *words]) == 2
     assert told in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("project")
+def test_what_is_left_is_said(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the workers ended before the trials did, the command fails and says how to go on."""
+    monkeypatch.setattr("tongyeok.tuning.placement.run", lambda _places, _arguments: None)
+    assert main(BEGIN) == 1
+    assert "study toy: 2 trials are left; begin it again to go on" in capsys.readouterr().err
