@@ -85,7 +85,8 @@ def execute(
     cfg = config.build(module.config, config.pick(params, stage.name, item, path=params_path), where=where)
     runtime = config.build(Runtime, config.pick(params, "runtime", None, path=params_path), where="runtime")
     _check_inputs(name, inputs)
-    _die_with_parent()
+    if "DVC_STAGE" in os.environ:
+        die_with_parent("dvc")
     pin_threads(runtime.threads)
 
     from tongyeok import tracking  # noqa: PLC0415  after the threads are pinned
@@ -144,13 +145,16 @@ def pin_threads(threads: int) -> None:
     threadpoolctl.threadpool_limits(threads)
 
 
-def _die_with_parent() -> None:
-    """Ask the kernel to end this process when `dvc` is killed, so that no orphan trains on in the same folder."""
-    if "DVC_STAGE" in os.environ:
-        pr_set_pdeathsig = 1
-        ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGTERM)
-        if os.getppid() == 1:
-            raise TongyeokError("`dvc` was stopped while the stage started; run `dvc repro` again")
+def die_with_parent(parent: str) -> None:
+    """Ask the kernel to end this process when its parent is killed, so that no orphan trains on in the same folder.
+
+    Raises:
+        TongyeokError: it was killed already.
+    """
+    pr_set_pdeathsig = 1
+    ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGTERM)
+    if os.getppid() == 1:
+        raise TongyeokError(f"`{parent}` was stopped while this started; run it again")
 
 
 @contextmanager

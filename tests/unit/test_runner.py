@@ -163,13 +163,13 @@ def test_dies_with_the_process_that_started_it() -> None:
     child = textwrap.dedent("""
         import os, time
         from tongyeok import runner
-        runner._die_with_parent()
+        runner.die_with_parent("dvc")
         print(os.getpid(), flush=True)
         time.sleep(60)
     """)
     parent = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {child!r}])"
     with subprocess.Popen(
-        [sys.executable, "-c", parent], stdout=subprocess.PIPE, text=True, env=os.environ | {"DVC_STAGE": "toy"}
+        [sys.executable, "-c", parent], stdout=subprocess.PIPE, text=True
     ) as process:
         assert process.stdout is not None
         pid = int(process.stdout.readline())

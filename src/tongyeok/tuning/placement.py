@@ -54,7 +54,7 @@ def visible_gpus(environment: Mapping[str, str]) -> list[str]:
 
 def command(place: Place, arguments: Sequence[str]) -> list[str]:
     """How a worker is called: `tongyeok tune worker …` in this interpreter."""
-    own = ["--name", place.name, "--threads", str(place.threads)]
+    own = ["--attached", "--name", place.name, "--threads", str(place.threads)]
     return [sys.executable, "-m", "tongyeok", "tune", "worker", *own, *arguments]
 
 

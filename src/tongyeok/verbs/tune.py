@@ -44,6 +44,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     worker = _add(commands, "worker", _work, "take trials of a study until none is left")
     worker.add_argument("--study", required=True, metavar="NAME")
     worker.add_argument("--threads", type=int, metavar="N", help="of each stage (default: runtime.threads)")
+    worker.add_argument("--attached", action="store_true", help="end when the process that started it does")
     worker.add_argument("--name", default=f"{socket.gethostname()}-{os.getpid()}", help="draws its own settings by it")
     _add_places(worker)
 
@@ -148,6 +149,8 @@ def _work(args: argparse.Namespace) -> int:
     from tongyeok.errors import TongyeokError  # noqa: PLC0415
     from tongyeok.tuning import study, worker  # noqa: PLC0415
 
+    if args.attached:
+        runner.die_with_parent("tongyeok tune")
     opened = study.join(_url(args), args.study)
     threads = args.threads or opened.plan.params["runtime"]["threads"]
     runner.pin_threads(threads)

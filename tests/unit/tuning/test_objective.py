@@ -246,7 +246,7 @@ def test_missing_outputs_are_named(written: Path) -> None:
 
 
 def test_earlier_clusters_retrain_hubert(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where K of the MFCC labels varies, each value trains one HuBERT on the study's splits, and no given one is read."""
+    """Where K of the MFCC labels varies, each value trains one HuBERT on the study's splits; no given one is read."""
     world.speech(tmp_path)
     shutil.rmtree(tmp_path / "outputs/hubert")
     last = world.UNIT_PARAMS["kmeans"]["1"]

@@ -29,7 +29,7 @@ def test_a_worker_is_a_command() -> None:
     (place,) = placement.share_out(1, threads=3, cores=3, gpus=[])
     words = placement.command(place, ["--study", "s", "--storage", "postgresql://h/d"])
     assert words[1:] == [
-        *("-m", "tongyeok", "tune", "worker", "--name", "0", "--threads", "3"),
+        *("-m", "tongyeok", "tune", "worker", "--attached", "--name", "0", "--threads", "3"),
         *("--study", "s", "--storage", "postgresql://h/d"),
     ]
 

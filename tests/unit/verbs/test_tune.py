@@ -2,16 +2,21 @@
 
 import json
 import shutil
-from collections.abc import Iterator
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import optuna
 import pytest
 import yaml
+from optuna.trial import TrialState
 
 from architecture.closure import ROOT
 from tongyeok.__main__ import main
+from tongyeok.errors import TongyeokError
 from tongyeok.tuning import space, study, worker
 from tongyeok.verbs import params as params_verb
 from unit.tuning import world
@@ -208,3 +213,39 @@ def test_what_is_left_is_said(capsys: pytest.CaptureFixture[str], monkeypatch: p
     monkeypatch.setattr("tongyeok.tuning.placement.run", lambda _places, _arguments: None)
     assert main(BEGIN) == 1
     assert "study toy: 2 trials are left; begin it again to go on" in capsys.readouterr().err
+
+
+def test_workers_end_with_the_command_that_started_them(project: Path) -> None:
+    """kill -9 of `tune --workers` leaves no worker behind; its trial is there to be tried again."""
+    begin_ = subprocess.Popen([sys.executable, "-m", "tongyeok", *BEGIN, "--heartbeat", "1"], cwd=project)
+    url = f"sqlite:///{project / '.tongyeok/tune/studies.db'}"
+    pid = wait_for(lambda: worker_of(url))
+    begin_.kill()
+    begin_.wait()
+    wait_for(lambda: not alive(pid))
+    assert main([*BEGIN, "--heartbeat", "1"]) == 0
+    assert len(study.join(url, "toy").trials(TrialState.COMPLETE)) == 2
+
+
+def worker_of(url: str) -> int:
+    """The process of a trial that runs; 0 while there is none."""
+    try:
+        running = study.join(url, "toy").trials(TrialState.RUNNING)
+    except TongyeokError:  # not begun yet
+        return 0
+    return next((int(trial.user_attrs["worker"].partition(":")[2]) for trial in running if trial.params), 0)
+
+
+def alive(pid: int) -> bool:
+    """Whether a process is neither gone nor waiting to be buried."""
+    path = Path(f"/proc/{pid}/stat")
+    return path.is_file() and path.read_text().rpartition(")")[2].split()[0] != "Z"
+
+
+def wait_for(found: Callable[[], Any]) -> Any:
+    """Wait until `found()` is true, and return it."""
+    deadline = time.monotonic() + 240
+    while not (value := found()):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    return value
