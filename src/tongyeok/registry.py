@@ -65,6 +65,7 @@ VERBS = (
     Verb(name="translate", module="tongyeok.verbs.translate"),
     Verb(name="resynthesis", module="tongyeok.verbs.resynthesis"),
     Verb(name="compare_units", module="tongyeok.verbs.compare_units"),
+    Verb(name="tune", module="tongyeok.verbs.tune"),
     Verb(name="export", module="tongyeok.verbs.export"),
     Verb(name="exchange", module="tongyeok.verbs.exchange"),
     Verb(name="cluster", module="tongyeok.verbs.cluster"),

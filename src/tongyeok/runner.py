@@ -5,41 +5,30 @@ processes that torchrun started on one stage, the first does all that; the other
 """
 
 import dataclasses
-import fcntl
-import hashlib
 import importlib
 import json
 import os
 import resource
 import shlex
 import shutil
-import socket
 import time
 import typing
-import uuid
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from tongyeok import config
-from tongyeok.base import files
+from tongyeok import config, workplace
 from tongyeok.base.executor import Here
 from tongyeok.base.launch import expect_one, launched
 from tongyeok.base.stage import Context
-from tongyeok.errors import ConfigError, TongyeokError, TrainingError
+from tongyeok.errors import ConfigError, TongyeokError
 from tongyeok.executors.place import HERE, ON, place
 from tongyeok.registry import PARALLEL, Stage
 from tongyeok.runtime import Runtime, die_with_parent, pin_threads
+from tongyeok.workplace import WORKPLACE
 
-if TYPE_CHECKING:
-    from tongyeok.base.team import Team
-
-WORKPLACE = Path(".tongyeok")
 TIMINGS = WORKPLACE / "timings.jsonl"
-SAMPLED_BYTES = 1 << 16
-WORD = "word"  # file by which processes know that they share one scratch folder
 LAUNCHER = "TONGYEOK_LAUNCH"  # variable: what starts the processes of a training
 
 
@@ -110,18 +99,18 @@ def execute(
     from tongyeok.base.team import joined  # noqa: PLC0415
 
     home = WORKPLACE / "scratch" / name.replace("@", "/")
-    fingerprint = _fingerprint(cfg, inputs, threads=runtime.threads)
+    fingerprint = workplace.fingerprint(cfg, paths(inputs).values(), threads=runtime.threads)
     with joined(launch) as team:
         if not team.leads:
-            state = _follow(team, home / fingerprint)
+            state = workplace.follow(team, home / fingerprint)
             context = Context(scratch=state, threads=threads, on_metrics=lambda _step, _values: None, leads=team.leave)
             module.module.run(cfg, inputs=inputs, outputs=state / "unwritten", context=context)
             return {}
-        with _scratch(name, home, fingerprint) as scratch:
+        with workplace.locked(name, home, fingerprint) as scratch:
             partial = outputs.with_name(f".{outputs.name}.partial")
             shutil.rmtree(partial, ignore_errors=True)
             partial.mkdir(parents=True)
-            state = _lead(team, scratch)
+            state = workplace.lead(team, scratch)
             given = paths(inputs)
             with tracking.stage_run(
                 stage, name=name, params=params, inputs=given, folder=scratch / "tracking"
@@ -134,7 +123,7 @@ def execute(
                     leads=team.leave,
                 )
                 metrics = module.module.run(cfg, inputs=inputs, outputs=partial, context=context)
-                _put_in_place(partial, outputs)
+                workplace.put_in_place(partial, outputs)
                 timings = _note_timing(name, outputs, since=since)
                 tracked.finish(metrics, outputs, timings)
     return typing.cast("Mapping[str, float]", metrics)
@@ -186,81 +175,6 @@ def die_with_launcher() -> None:
         die_with_parent()
         if os.getppid() == 1 and not by_torchrun:  # torchrun may be a container's first process
             raise TongyeokError("`dvc` was stopped while the stage started; run `dvc repro` again")
-
-
-def _lead(team: "Team", scratch: Path) -> Path:
-    """Make the folder of resumable state, and tell the others of a word in it that they must see there."""
-    state = scratch / "state"
-    state.mkdir(exist_ok=True)
-    if team.size > 1:
-        word = uuid.uuid4().hex
-        files.write_text(scratch / WORD, word)
-        team.told(word)
-    return state
-
-
-def _follow(team: "Team", scratch: Path) -> Path:
-    """The folder of resumable state that the first process made.
-
-    Raises:
-        TrainingError: it is not there, so that files, settings or code differ between the processes.
-        SystemExit: the first process ended, and has said why.
-    """
-    try:
-        word = team.told(None)
-    except RuntimeError:
-        raise SystemExit(2) from None
-    path = scratch / WORD
-    if not path.is_file() or path.read_text(encoding="utf-8") != word:
-        raise TrainingError(
-            f"{path} on {socket.gethostname()}: expected what the first process wrote there, got "
-            f"{'something else' if path.is_file() else 'nothing'}; let all processes run in one checkout on a shared "
-            "file system, with the same parameters, inputs and code"
-        )
-    return scratch / "state"
-
-
-@contextmanager
-def _scratch(name: str, home: Path, fingerprint: str) -> Iterator[Path]:
-    """A locked scratch folder for one configuration, inputs and code; other fingerprints' leftovers are removed."""
-    home.mkdir(parents=True, exist_ok=True)
-    with (home / "lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise TongyeokError(f"{name} already runs in this checkout; wait for it or stop it") from None
-        for stale in sorted(home.iterdir()):
-            if stale.name not in {"lock", fingerprint}:
-                shutil.rmtree(stale)
-        scratch = home / fingerprint
-        scratch.mkdir(exist_ok=True)
-        yield scratch
-        shutil.rmtree(scratch)
-
-
-def _fingerprint(cfg: Any, inputs: Any, *, threads: int) -> str:  # noqa: ANN401
-    """Digest of configuration, threads, inputs (names, sizes, first and last 64 KiB of each file) and our code."""
-    settings = {"threads": threads, **dataclasses.asdict(cfg)}
-    digest = hashlib.sha256(json.dumps(settings, sort_keys=True, default=str).encode())
-    source = Path(__file__).parent
-    for root in [*paths(inputs).values(), source, source.with_name("tongyeok_fairseq")]:
-        for path in [root] if root.is_file() else sorted(root.rglob("*")):
-            if path.is_file() and path.suffix != ".pyc":
-                digest.update(f"{path.relative_to(root)}:{path.stat().st_size}".encode())
-                with path.open("rb") as file:
-                    digest.update(file.read(SAMPLED_BYTES))
-                    if path.stat().st_size > 2 * SAMPLED_BYTES:
-                        file.seek(-SAMPLED_BYTES, os.SEEK_END)
-                    digest.update(file.read(SAMPLED_BYTES))
-    return digest.hexdigest()[:16]
-
-
-def _put_in_place(partial: Path, outputs: Path) -> None:
-    for path in sorted(partial.rglob("*")):
-        if path.is_file():
-            files.flush(path)
-    shutil.rmtree(outputs, ignore_errors=True)
-    partial.rename(outputs)
 
 
 def _note_timing(name: str, outputs: Path, *, since: float | None) -> list[dict[str, Any]]:

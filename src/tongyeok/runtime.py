@@ -1,4 +1,4 @@
-"""Section `runtime`, and what it asks of a process: pinned threads; and that a child does not outlive its parent."""
+"""What a process has of its machine: threads (section `runtime`), GPUs, and a life no longer than its parent's."""
 
 import ctypes
 import os
@@ -8,6 +8,7 @@ from tongyeok import config
 
 LIBC = ctypes.CDLL(None)
 PR_SET_PDEATHSIG = 1
+VISIBLE = "CUDA_VISIBLE_DEVICES"
 
 
 @config.section
@@ -34,6 +35,15 @@ def pin_threads(threads: int) -> None:
 
     torch.set_num_threads(threads)
     threadpoolctl.threadpool_limits(threads)
+
+
+def visible_gpus() -> tuple[str, ...]:
+    """What CUDA_VISIBLE_DEVICES calls each GPU that this process may use."""
+    if VISIBLE in os.environ:
+        return tuple(name.strip() for name in os.environ[VISIBLE].split(",") if name.strip() not in {"", "-1"})
+    import torch  # noqa: PLC0415  heavy
+
+    return tuple(str(number) for number in range(torch.cuda.device_count()))
 
 
 def die_with_parent(sent: signal.Signals = signal.SIGTERM) -> None:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import mlflow
 import pytest
@@ -399,3 +400,36 @@ def test_the_sender_notices_that_its_stage_was_killed(project: Path, client: mlf
         assert time.monotonic() < deadline, (folder / "sender.log").read_text()
         time.sleep(0.3)
     assert only_run(client, "translator").data.metrics == {"loss": 3.0}
+
+
+def test_trials_are_runs_below_their_study(
+    project: Path, client: mlflow.MlflowClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A trial told before its study makes the study's run; the study's report is added to that same run."""
+    monkeypatch.setenv("TONGYEOK_TRACKING", "on")
+    trial, report = project / "trial", project / "report"
+    (report / "plots").mkdir(parents=True)
+    (report / "plots" / "history.png").write_bytes(b"picture")
+    trial.mkdir()
+    for name in ("params.yaml", "trial.json", "metrics.json"):
+        (trial / name).write_text("{}")
+    told: dict[str, Any] = {"tags": {"stage": "tune units"}, "inputs": {"corpus": "0123456789abcdef"}}
+    with tracking.tuning_run(
+        run="a", name="s 0", params={"units.switch_penalty": 2.5}, folder=project / "j0", study=("b", "s"), **told
+    ) as run:
+        run.on_metrics(5, {"vocoder/speech/mel_error": 0.5})
+        run.finish({"resynthesis_wer": 12.0, "pruned": 0.0}, trial, [])
+    with tracking.tuning_run(run="b", name="s", params={"seed": 1}, folder=project / "j1", study=None, **told) as run:
+        run.finish({"trials/complete": 1.0}, report, [])
+    found = {run.info.run_name: run for run in runs(client, "tune")}
+    assert set(found) == {"s", "s 0"}
+    child, parent = found["s 0"], found["s"]
+    assert child.data.tags["mlflow.parentRunId"] == parent.info.run_id
+    assert child.data.params == {"units.switch_penalty": "2.5"}
+    assert child.data.metrics["resynthesis_wer"] == 12.0
+    assert child.data.metrics["vocoder/speech/mel_error"] == 0.5
+    kept = {item.path for item in client.list_artifacts(child.info.run_id)}
+    assert kept == {"params.yaml", "trial.json", "metrics.json"}
+    assert parent.data.metrics["trials/complete"] == 1.0
+    assert [item.path for item in client.list_artifacts(parent.info.run_id, "plots")] == ["plots/history.png"]
+    assert {child.info.status, parent.info.status} == {"FINISHED"}

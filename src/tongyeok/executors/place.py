@@ -5,6 +5,7 @@ import re
 
 from tongyeok.base.executor import Executor, Here
 from tongyeok.errors import ConfigError
+from tongyeok.runtime import visible_gpus
 
 ON = "TONGYEOK_ON"
 HERE = "here"
@@ -32,7 +33,7 @@ def place(text: str, *, threads: int) -> Executor:
 
         return Cluster(found["address"], threads=threads)
     if found["processes"]:
-        from tongyeok.executors.processes import Processes, visible_gpus  # noqa: PLC0415
+        from tongyeok.executors.processes import Processes  # noqa: PLC0415
 
         gpus = visible_gpus()
         count = int(found["count"] or len(gpus))

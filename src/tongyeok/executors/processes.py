@@ -16,22 +16,12 @@ from tqdm import tqdm
 from tongyeok.base.executor import Found, Job, Made, Part
 from tongyeok.errors import TongyeokError
 from tongyeok.executors import worker
-from tongyeok.runtime import die_with_parent
+from tongyeok.runtime import VISIBLE, die_with_parent
 
 if TYPE_CHECKING:
     from multiprocessing.queues import SimpleQueue
 
-VISIBLE = "CUDA_VISIBLE_DEVICES"
 MOST_LOSSES = 3  # in a row, without a part that was finished in between
-
-
-def visible_gpus() -> tuple[str, ...]:
-    """What CUDA_VISIBLE_DEVICES calls each GPU that this process may use."""
-    if VISIBLE in os.environ:
-        return tuple(name.strip() for name in os.environ[VISIBLE].split(",") if name.strip() not in {"", "-1"})
-    import torch  # noqa: PLC0415  heavy
-
-    return tuple(str(number) for number in range(torch.cuda.device_count()))
 
 
 class Processes:

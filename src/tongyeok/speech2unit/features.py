@@ -1,6 +1,6 @@
 """Stream feature frames of a manifest, utterance by utterance: MFCC, or one layer of a HuBERT checkpoint.
 
-Features are never stored: 670 h of HuBERT base features would be about 370 GB.
+The flow never stores features: 670 h of HuBERT base features would be about 370 GB. `frame_store` is for studies.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -19,6 +19,7 @@ from tongyeok.base.manifests import Manifest
 from tongyeok.engine.threads import in_order
 from tongyeok.errors import CheckpointError, CorpusError, UnitError
 from tongyeok.speech2unit.codebook import Codebook, Feature
+from tongyeok.speech2unit.frame_store import FOLDER, StoredFrames
 from tongyeok.speech2unit.mfcc import WINDOW, mfcc
 
 CHECKPOINT = "checkpoint.pt"
@@ -75,14 +76,15 @@ class HubertExtractor:
     feature: Feature = "hubert"
 
     def __init__(self, path: Path, *, layer: int, smoothing: int = 0) -> None:
-        """Load `path` up to the 1-based `layer`, on the GPU where there is one."""
+        """Load `path` up to the 1-based `layer`, on the GPU where there is one; or open its frames stored beside it."""
         from tongyeok.engine.features import FeatureReader  # noqa: PLC0415  reaches fairseq, which MFCC does not need
 
         device = "cuda" if torch.cuda.is_available() else "cpu"
         self.layer: int | None = layer
         self.smoothing = smoothing
         self.checkpoint = sha256(path)
-        self._reader = FeatureReader(path, layer=layer, device=device)
+        stored = path.parent / FOLDER / str(layer)
+        self._reader = StoredFrames(stored) if stored.is_dir() else FeatureReader(path, layer=layer, device=device)
 
     def extract(self, clips: Sequence[Samples]) -> list[Float[np.ndarray, "frames dim"]]:
         """Exactly samples // 320 frames of each recording."""

@@ -18,7 +18,7 @@ from tongyeok.base.stage import Context
 from tongyeok.config import section
 from tongyeok.errors import UnitError
 from tongyeok.speech2unit.codebook import FILE, Codebook
-from tongyeok.speech2unit.features import open_extractor, stream
+from tongyeok.speech2unit.features import Extractor, open_extractor, stream
 from tongyeok.speech2unit.lloyd import lloyd, start
 from tongyeok.speech2unit.reservoir import Reservoir
 
@@ -117,22 +117,39 @@ def measure(codebook: Codebook, frames: Float[np.ndarray, "frames dim"]) -> dict
     }
 
 
-def run(cfg: KmeansConfig, *, inputs: Inputs, outputs: Path, context: Context) -> dict[str, float]:  # noqa: ARG001
-    """Sample the training split's frames, fit the codebook, and write it."""
-    extractor = open_extractor(hubert=inputs.hubert, layer=cfg.layer, smoothing=cfg.smoothing)
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Sample:
+    """Frames to fit on, and how many they were drawn from."""
+
+    frames: Float[np.ndarray, "frames dim"]
+    seen: int
+
+
+def take_sample(cfg: KmeansConfig, manifest: Manifest, extractor: Extractor) -> Sample:
+    """The frames of the training split that a codebook is fitted on; they do not depend on the number of clusters."""
     reservoir = Reservoir(cfg.frames, seed=cfg.seed)
-    manifest = draw(read_manifest(inputs.manifest, "train"), share=cfg.share, seed=cfg.seed)
-    for utt, frames in stream(manifest, extractor, description="sampling frames"):
+    for utt, frames in stream(draw(manifest, share=cfg.share, seed=cfg.seed), extractor, description="sampling frames"):
         reservoir.add(utt, frames)
-    sample = reservoir.sample()
+    return Sample(frames=reservoir.sample(), seen=reservoir.seen)
+
+
+def write_codebook(cfg: KmeansConfig, sample: Sample, extractor: Extractor, outputs: Path) -> dict[str, float]:
+    """Fit the codebook on the sample of the extractor's frames, write it, and return its metrics."""
     codebook = Codebook(
-        centroids=fit(sample, cfg),
+        centroids=fit(sample.frames, cfg),
         feature=extractor.feature,
         layer=extractor.layer,
         checkpoint=extractor.checkpoint,
         smoothing=extractor.smoothing,
     )
-    metrics = {"frames_seen": float(reservoir.seen), **measure(codebook, sample)}
+    metrics = {"frames_seen": float(sample.seen), **measure(codebook, sample.frames)}
     codebook.save(outputs / FILE)
     write_json(outputs / "metrics.json", metrics)
     return metrics
+
+
+def run(cfg: KmeansConfig, *, inputs: Inputs, outputs: Path, context: Context) -> dict[str, float]:  # noqa: ARG001
+    """Sample the training split's frames, fit the codebook, and write it."""
+    extractor = open_extractor(hubert=inputs.hubert, layer=cfg.layer, smoothing=cfg.smoothing)
+    sample = take_sample(cfg, read_manifest(inputs.manifest, "train"), extractor)
+    return write_codebook(cfg, sample, extractor, outputs)

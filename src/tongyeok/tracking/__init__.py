@@ -20,6 +20,7 @@ from tongyeok.tracking.journal import Header, Journal, Result
 
 DATABASE = Path("mlruns/mlflow.db")
 ARTIFACTS = Path("mlruns/artifacts")
+TUNING = "tune"  # experiment of studies and their trials
 PATIENCE_SECONDS = 60.0  # how long a finished stage waits for the last points to be sent
 PATIENCE_AFTER_FAILURE_SECONDS = 15.0
 
@@ -119,6 +120,61 @@ def stage_run(
         raise
     except BaseException:
         run.fail("KILLED")
+        raise
+
+
+@contextmanager
+def tuning_run(
+    *,
+    run: str,
+    name: str,
+    params: Mapping[str, Any],
+    tags: Mapping[str, str],
+    inputs: Mapping[str, str],
+    folder: Path,
+    study: tuple[str, str] | None,
+) -> Iterator[StageRun]:
+    """Track a study, or one of its trials as a run below the study's.
+
+    Args:
+        run: our own unique name of the run; what is told under the same name later is added to it.
+        name: what people call it.
+        params: settings by their dotted names.
+        tags: further facts.
+        inputs: input name -> digest of its contents.
+        folder: private folder for the journal.
+        study: of a trial, its study's `run` and name.
+
+    Yields:
+        The receiver of curves and results.
+    """
+    if os.environ.get("TONGYEOK_TRACKING") == "off":
+        yield Untracked()
+        return
+    uri = os.environ.get("MLFLOW_TRACKING_URI")
+    header = Header(
+        run=run,
+        experiment=TUNING,
+        name=name,
+        started_ms=_now_ms(),
+        params=_flatten(params),
+        tags={**provenance.git_tags(), **tags},
+        inputs=dict(inputs),
+        upstream_models={},
+        rebuild=None,
+        uri=uri or f"sqlite:///{DATABASE.resolve()}",
+        artifacts=None if uri else str(ARTIFACTS.resolve()),
+        parent=study and study[0],
+        parent_name=study and study[1],
+    )
+    tracked = Tracked(Journal.open(folder, lambda: header))
+    try:
+        yield tracked
+    except Exception:
+        tracked.fail("FAILED")
+        raise
+    except BaseException:
+        tracked.fail("KILLED")
         raise
 
 

@@ -15,7 +15,9 @@ from typing import Any
 from tongyeok.base.files import flush, write_json
 
 UNSENT = Path(".tongyeok/unsent")
-LOGGED = ("plots", "samples", "metrics.json", "report.html", "report.md")  # of a stage's outputs, what people look at
+LOGGED = (  # of a stage's outputs, or a trial's, what people look at
+    *("plots", "samples", "metrics.json", "report.html", "report.md", "params.yaml", "trial.json"),
+)
 HEADER, POINTS, RESULT, SENT = "run.json", "points.jsonl", "result.json", "sent.json"
 
 
@@ -25,7 +27,8 @@ class Header:
 
     `run` is our own unique name of it; `inputs` maps input names to the hash of their contents; `upstream_models` maps
     upstream stages to the SHA-256 of their model file; `rebuild` names the `dvc` process that started the stage;
-    `artifacts` is the local folder for artifacts, or None where the server decides.
+    `artifacts` is the local folder for artifacts, or None where the server decides. A trial's `parent` is the `run` of
+    its study, in the same experiment, and `parent_name` what people call that.
     """
 
     run: str
@@ -39,6 +42,8 @@ class Header:
     rebuild: str | None
     uri: str
     artifacts: str | None
+    parent: str | None = None
+    parent_name: str | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)

@@ -101,8 +101,10 @@ class Shipment:
         self._running = True
 
     def _parent(self) -> str | None:
-        """The run of this rebuild in the experiment `rebuild`, made by its first tracked stage."""
+        """The run of this rebuild in the experiment `rebuild`, or of this trial's study: made by the first below it."""
         header = self.header
+        if header.parent is not None:
+            return self._study(header.parent)
         if header.rebuild is None:
             return None
         experiment = _experiment(self._client, header, REBUILDS)
@@ -112,6 +114,16 @@ class Shipment:
             tags.pop("stage")
             name = f"rebuild of {tags.get('mlflow.source.git.commit', 'no commit')[:9]}"
             parent = self._client.create_run(experiment, header.started_ms, tags, name).info.run_id
+        self._sent["parent"] = parent
+        return str(parent)
+
+    def _study(self, run: str) -> str:
+        header = self.header
+        experiment = _experiment(self._client, header, header.experiment)
+        parent = self._sent.get("parent") or _find(self._client, [experiment], RUN_TAG, run)
+        if parent is None:
+            tags = {RUN_TAG: run, "mlflow.source.name": "tongyeok tune"}
+            parent = self._client.create_run(experiment, header.started_ms, tags, header.parent_name).info.run_id
         self._sent["parent"] = parent
         return str(parent)
 

@@ -1,0 +1,1 @@
+"""Optuna studies of units and translator: search spaces, trials made of the flow's stages, workers, promotion."""

@@ -1,0 +1,79 @@
+"""Where the workers of one machine run: one process each, with its share of the CPU threads, and its own GPU."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from tongyeok.runtime import die_with_parent
+
+POLITE_SECONDS = 30.0  # that a worker has to end when it is told to
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Place:
+    """A worker's name, threads and GPU (None: whatever the process sees)."""
+
+    name: str
+    threads: int
+    gpu: str | None
+
+    def environment(self, base: Mapping[str, str]) -> dict[str, str]:
+        """The variables that must stand before torch is imported."""
+        count = str(self.threads)
+        names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
+        own = dict.fromkeys(names, count)
+        if self.gpu is not None:
+            own["CUDA_VISIBLE_DEVICES"] = self.gpu
+        return {**base, **own}
+
+
+def share_out(workers: int, *, threads: int, cores: int, gpus: Sequence[str]) -> list[Place]:
+    """Places for workers: GPUs in turn, and threads so that all workers together have no more than there are cores.
+
+    Args:
+        workers: how many.
+        threads: most that each may have, `runtime.threads`.
+        cores: that this process may run on.
+        gpus: as `CUDA_VISIBLE_DEVICES` names them; none where there are none.
+    """
+    each = max(1, min(threads, cores // workers))
+    return [
+        Place(name=str(number), threads=each, gpu=gpus[number % len(gpus)] if gpus else None)
+        for number in range(workers)
+    ]
+
+
+def command(place: Place, arguments: Sequence[str]) -> list[str]:
+    """How a worker is called: `tongyeok tune worker …` in this interpreter."""
+    own = ["--name", place.name, "--threads", str(place.threads)]
+    return [sys.executable, "-m", "tongyeok", "tune", "worker", *own, *arguments]
+
+
+def run(places: Sequence[Place], arguments: Sequence[str]) -> None:
+    """Run a worker at each place until all have ended, in whatever way: the study knows what they left.
+
+    When this process is interrupted, so are they; their trials are then queued again when the study is.
+    """
+    processes = [
+        subprocess.Popen(  # noqa: S603  our own command
+            command(place, arguments),
+            env=place.environment(os.environ),
+            preexec_fn=die_with_parent,  # noqa: PLW1509  one system call, of a library that is loaded already
+        )
+        for place in places
+    ]
+    try:
+        for process in processes:
+            process.wait()
+    finally:
+        for process in processes:
+            if process.poll() is None:
+                process.terminate()
+        for process in processes:
+            try:
+                process.wait(timeout=POLITE_SECONDS)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
