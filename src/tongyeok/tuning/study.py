@@ -149,7 +149,9 @@ def reached(url: str) -> Iterator[None]:
     try:
         yield
     except ImportError as error:
-        raise TongyeokError(f"{shown(url)}: {error}; install the driver with `pip install --constraint constraints.txt --editable '.[tune]'`") from None
+        raise TongyeokError(
+            f"{shown(url)}: {error}; install the driver: `pip install --constraint constraints.txt --editable '.[tune]'`"
+        ) from None
     except (ArgumentError, DBAPIError) as error:
         reason = str(getattr(error, "orig", None) or error).strip().replace(url, shown(url))
         raise TongyeokError(f"{shown(url)}: the database of studies cannot be used: {reason}") from None

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from tongyeok.errors import TongyeokError
-from tongyeok.runner import WORKPLACE, read_timings
+from tongyeok.runner import read_timings
+from tongyeok.workplace import WORKPLACE
 
 INSTALLATION = "installation-seconds"  # written by the Makefile
 
