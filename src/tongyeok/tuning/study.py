@@ -150,7 +150,8 @@ def reached(url: str) -> Iterator[None]:
         yield
     except ImportError as error:
         raise TongyeokError(
-            f"{shown(url)}: {error}; install the driver: `pip install --constraint constraints.txt --editable '.[tune]'`"
+            f"{shown(url)}: {error}; install its driver: "
+            "`pip install --constraint constraints.txt --editable '.[tune]'`"
         ) from None
     except (ArgumentError, DBAPIError) as error:
         reason = str(getattr(error, "orig", None) or error).strip().replace(url, shown(url))
