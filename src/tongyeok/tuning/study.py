@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import optuna
 from optuna.exceptions import ExperimentalWarning
@@ -24,6 +24,9 @@ from tongyeok.errors import ConfigError, TongyeokError
 from tongyeok.tracking import provenance
 from tongyeok.tuning.dimension import Value
 from tongyeok.tuning.space import Space
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
 
 RETRIES = 3  # of a trial whose worker died
 GRACE = 3  # heartbeats that may be missing
@@ -166,13 +169,29 @@ def _storage(url: str, *, heartbeat_s: int | None) -> RDBStorage:
         Path(url.removeprefix(SQLITE)).parent.mkdir(parents=True, exist_ok=True)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)
-        return RDBStorage(
+        storage = RDBStorage(
             url,
             engine_kwargs={"connect_args": {"timeout": 120}} if local else {"poolclass": NullPool},
             heartbeat_interval=heartbeat_s,
             grace_period=heartbeat_s and GRACE * heartbeat_s,
             heartbeat_stale_trial_callback=RetryHeartbeatStaleTrialCallback(max_retry=RETRIES),
         )
+    if local:
+        _lock_while_reading(storage.engine)
+    return storage
+
+
+def _lock_while_reading(engine: "Engine") -> None:
+    """Let SQLite's transactions lock the database from their first statement on.
+
+    Optuna reads whether a trial waits before it takes it. sqlite3 begins transactions only where something is written,
+    so that two workers can both read that it waits. The recipe is SQLAlchemy's, of its SQLite page.
+    """
+    from sqlalchemy import event  # noqa: PLC0415
+
+    event.listen(engine, "connect", lambda connection, _record: setattr(connection, "isolation_level", None))
+    event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"))
+    engine.dispose()  # connections that were made before
 
 
 def _sampler(space: Space, seed: int | None) -> optuna.samplers.BaseSampler:

@@ -1,6 +1,7 @@
 """Studies in their database, and workers that take exactly their trials."""
 
 import json
+import multiprocessing
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -31,13 +32,13 @@ def url(tmp_path: Path) -> str:
     return f"sqlite:///{tmp_path / 'below/studies.db'}"
 
 
-def plan(**changes: object) -> Plan:
+def plan(*, heartbeat_s: int = 1, **changes: object) -> Plan:
     space = config.build(Space, {**world.UNIT_SPACE, **changes}, where="s")
-    return study.new_plan(space, world.UNIT_PARAMS, {"corpus": "0" * 16}, heartbeat_s=1)
+    return study.new_plan(space, world.UNIT_PARAMS, {"corpus": "0" * 16}, heartbeat_s=heartbeat_s)
 
 
-def begin(url: str, **changes: object) -> Opened:
-    study.begin(url, "s", plan=plan(**changes), now=NOW)
+def begin(url: str, *, heartbeat_s: int = 1, **changes: object) -> Opened:
+    study.begin(url, "s", plan=plan(heartbeat_s=heartbeat_s, **changes), now=NOW)
     return study.join(url, "s", sampler_seed=1)
 
 
@@ -57,6 +58,33 @@ def test_a_study_has_exactly_its_trials(url: str) -> None:
     assert world.states(opened) == {"COMPLETE": 4}
     assert opened.first is not None
     assert opened.first.params == NOW
+
+
+def test_a_trial_is_taken_once(url: str, tmp_path: Path) -> None:
+    """Processes that race for the trials of a local study evaluate each exactly once."""
+    opened = begin(url, heartbeat_s=60, trials=30, random_trials=30)
+    fork = multiprocessing.get_context("fork")  # Optuna is imported already
+    racers = [fork.Process(target=race, args=(url, tmp_path / str(number))) for number in range(3)]
+    for racer in racers:
+        racer.start()
+    for racer in racers:
+        racer.join(timeout=120)
+    assert [racer.exitcode for racer in racers] == [0] * 3
+    taken = [int(line) for number in range(3) for line in (tmp_path / str(number)).read_text().split()]
+    assert sorted(taken) == [trial.number for trial in opened.trials(TrialState.COMPLETE)]
+    assert len(taken) == 30
+
+
+def race(url: str, noted: Path) -> None:
+    """Take trials until none is left, and note their numbers."""
+    noted.touch()
+
+    def evaluated(trial: optuna.Trial) -> float:
+        with noted.open("a") as file:
+            file.write(f"{trial.number}\n")
+        return 0.0
+
+    worker.work(study.join(url, "s", sampler_seed=1), evaluated)
 
 
 def test_begun_again_it_goes_on(url: str) -> None:
