@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import optuna
-from optuna.exceptions import ExperimentalWarning
+from optuna.exceptions import ExperimentalWarning, StorageInternalError
 from optuna.storages import RDBStorage, RetryHeartbeatStaleTrialCallback
 from optuna.trial import FrozenTrial, TrialState
 
@@ -156,8 +156,9 @@ def reached(url: str) -> Iterator[None]:
             f"{shown(url)}: {error}; install its driver: "
             "`pip install --constraint constraints.txt --editable '.[tune]'`"
         ) from None
-    except (ArgumentError, DBAPIError) as error:
-        reason = str(getattr(error, "orig", None) or error).strip().replace(url, shown(url))
+    except (ArgumentError, DBAPIError, StorageInternalError) as error:
+        told = error.__cause__ or error if isinstance(error, StorageInternalError) else error  # Optuna's says nothing
+        reason = str(getattr(told, "orig", None) or told).strip().replace(url, shown(url))
         raise TongyeokError(f"{shown(url)}: the database of studies cannot be used: {reason}") from None
 
 
@@ -206,17 +207,20 @@ def _pruner(space: Space) -> optuna.pruners.BasePruner:
 
 
 def _queue(opened: Opened, now: Mapping[str, Value]) -> None:
-    """Queue interrupted trials again with their values, and fresh slots for what is still missing."""
+    """Queue interrupted trials again with their values, and fresh slots for what is still missing.
+
+    However often a person interrupted a trial: `RETRIES` is for those that kill their workers.
+    """
     study, trials = opened.study, opened.trials()
-    if not trials:
-        study.enqueue_trial(dict(now), user_attrs={SLOT: True, FIRST: True})
     retried = {number for trial in trials for number in trial.system_attrs.get("retry_history", [])}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)
-        retry = RetryHeartbeatStaleTrialCallback(max_retry=RETRIES)
+        retry = RetryHeartbeatStaleTrialCallback()
     for trial in trials:
         if trial.state == TrialState.FAIL and trial.number not in retried and queued(trial):
             retry(study, trial)
+    if not any(trial.user_attrs.get(FIRST) for trial in opened.trials(*FINISHED, *OPEN)):
+        study.enqueue_trial(dict(now), user_attrs={SLOT: True, FIRST: True})
     there = len(opened.trials(*FINISHED, *OPEN))
     for _ in range(opened.plan.space.trials - there):
         study.enqueue_trial({}, user_attrs={SLOT: True})

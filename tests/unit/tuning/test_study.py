@@ -109,6 +109,35 @@ def test_begun_again_it_goes_on(url: str) -> None:
     assert begin(url, trials=5).trials(TrialState.WAITING) == []
 
 
+def test_interruptions_are_not_counted(url: str) -> None:
+    """A trial that a person interrupted more often than workers may die is still tried again."""
+
+    def interrupted(_trial: optuna.Trial) -> float:
+        raise KeyboardInterrupt
+
+    times = study.RETRIES + 2
+    for _ in range(times):
+        with pytest.raises(KeyboardInterrupt):
+            worker.work(begin(url, trials=1), interrupted)
+    opened = begin(url, trials=1)
+    assert worker.work(opened, judged) == 1
+    assert world.states(opened) == {"COMPLETE": 1, "FAIL": times}
+    assert opened.first is not None
+    assert opened.first.params == NOW
+
+
+def test_settings_in_force_are_always_judged(url: str) -> None:
+    """A study whose first trial is gone for good begins with the settings in force again."""
+    opened = begin(url, trials=1)
+    (trial,) = opened.trials()
+    opened.storage.set_trial_state_values(trial._trial_id, TrialState.FAIL)
+    opened.study.add_trial(optuna.create_trial(state=TrialState.FAIL, system_attrs={"retry_history": [0]}))
+    opened = begin(url, trials=1)
+    assert worker.work(opened, judged) == 1
+    assert opened.first is not None
+    assert opened.first.params == NOW
+
+
 def test_a_dead_workers_trial_is_tried_again(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its heartbeat overdue, it fails and is queued with the same values; so does one that never had a heartbeat."""
     opened = begin(url, trials=2)
@@ -180,6 +209,14 @@ def test_unknown_studies_and_databases_are_named(url: str) -> None:
         study.join("postgresql://me:secret@127.0.0.1:1/nothing?connect_timeout=2", "s")
     assert "secret" not in str(caught.value)
     assert "postgresql://me@127.0.0.1:1" in str(caught.value)
+
+
+def test_a_lost_database_is_one_message(url: str) -> None:
+    """What Optuna wraps on the way is told with its reason."""
+    opened = begin(url)
+    Path(url.removeprefix("sqlite:///")).write_bytes(b"no database at all" * 100)
+    with pytest.raises(TongyeokError, match="cannot be used: file is not a database"), study.reached(url):
+        worker.work(opened, judged)
 
 
 def test_draws_of_workers_differ() -> None:
