@@ -12,14 +12,12 @@ from typing import Any
 
 import pytest
 
-WHY = "needs Ray: pip install --constraint constraints.txt --editable '.[cluster]'"
 STORE_BYTES = 80 * 1024 * 1024
 
 
 @contextmanager
 def two_nodes(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """A `ray.cluster_utils.Cluster` whose second node has the resource `second`; its workers import what we import."""
-    pytest.importorskip("ray", reason=WHY)
     here = [*(path for path in sys.path if path), os.environ.get("PYTHONPATH", "")]
     settings = {
         "PYTHONPATH": os.pathsep.join(here),

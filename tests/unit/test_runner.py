@@ -2,6 +2,7 @@
 
 import fcntl
 import json
+import os
 import subprocess
 import sys
 import textwrap
@@ -242,7 +243,9 @@ def test_dies_with_the_process_that_started_it() -> None:
         time.sleep(60)
     """)
     parent = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {child!r}])"
-    with subprocess.Popen([sys.executable, "-c", parent], stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        [sys.executable, "-c", parent], stdout=subprocess.PIPE, text=True, env=os.environ | {"DVC_STAGE": "toy"}
+    ) as process:
         assert process.stdout is not None
         pid = int(process.stdout.readline())
         process.kill()

@@ -110,5 +110,5 @@ def device_kind() -> str:
     if torch.cuda.is_available():
         return f"{torch.cuda.get_device_name()}, torch {torch.__version__}"
     lines = CPUINFO.read_text(encoding="utf-8").splitlines() if CPUINFO.is_file() else []
-    maker = next((line.partition(": ")[2] for line in lines if line.startswith("vendor_id")), "CPU")
-    return f"{maker} {torch.backends.cpu.get_cpu_capability()}, torch {torch.__version__}"
+    model = next((line.partition(": ")[2] for line in lines if line.startswith("model name")), "CPU")
+    return f"{model} {torch.backends.cpu.get_cpu_capability()}, torch {torch.__version__}"

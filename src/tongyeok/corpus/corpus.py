@@ -1,9 +1,7 @@
 """Stage `corpus`: import a corpus, check every recording, and pack it as 16 kHz mono FLAC with an utterance table."""
 
-import ctypes
 import itertools
 import multiprocessing
-import signal
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -24,6 +22,7 @@ from tongyeok.corpus.checks import Fault, Limits, check_header, check_table, cle
 from tongyeok.corpus.recording import LeftOut, Phone, Recording
 from tongyeok.corpus.sources import SourceConfig, listing
 from tongyeok.errors import CorpusError
+from tongyeok.runtime import end_with_parent
 
 BATCH = 64  # recordings in flight: bounds memory whatever the corpus's size
 PHONES = "phones.tsv"
@@ -228,10 +227,5 @@ def _mapper(workers: int) -> Iterator[Mapper]:
         yield map
         return
     spawn = multiprocessing.get_context("spawn")  # forking a process that runs torch's threads may deadlock
-    with ProcessPoolExecutor(workers, mp_context=spawn, initializer=_die_with_parent) as pool:
+    with ProcessPoolExecutor(workers, mp_context=spawn, initializer=end_with_parent) as pool:
         yield partial(pool.map, chunksize=max(1, BATCH // (4 * workers)))
-
-
-def _die_with_parent() -> None:
-    pr_set_pdeathsig = 1
-    ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL)

@@ -18,11 +18,11 @@ from tqdm import tqdm
 from tongyeok.base.executor import Found, Job, Made, Part
 from tongyeok.errors import TongyeokError
 from tongyeok.executors import worker
+from tongyeok.runtime import VISIBLE
 
 RETRIES = 5  # of a part whose node or process is lost
 KNOCK_S = 10.0
 SHARED = Path(".tongyeok")
-VISIBLE = "CUDA_VISIBLE_DEVICES"
 
 
 @contextmanager

@@ -1,11 +1,10 @@
 """Which executor a user means by `--on` or the variable TONGYEOK_ON; no parameter, for it changes no byte."""
 
-import os
 import re
 
 from tongyeok.base.executor import Executor, Here
 from tongyeok.errors import ConfigError
-from tongyeok.runtime import visible_gpus
+from tongyeok.runtime import shared_threads, visible_gpus
 
 ON = "TONGYEOK_ON"
 HERE = "here"
@@ -39,6 +38,5 @@ def place(text: str, *, threads: int) -> Executor:
         count = int(found["count"] or len(gpus))
         if not count:
             raise ConfigError(f"--on {text}: there is no GPU to run a process on; say how many, e.g. `--on {text}:2`")
-        cores = len(os.sched_getaffinity(0))
-        return Processes(count, threads=max(1, min(threads, cores // count)), gpus=gpus)
+        return Processes(count, threads=shared_threads(threads, count), gpus=gpus)
     return Here()

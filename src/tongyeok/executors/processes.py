@@ -5,7 +5,6 @@ Python's process pool does the work. It gives up when a process dies; what it ha
 
 import multiprocessing
 import os
-import signal
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -16,7 +15,7 @@ from tqdm import tqdm
 from tongyeok.base.executor import Found, Job, Made, Part
 from tongyeok.errors import TongyeokError
 from tongyeok.executors import worker
-from tongyeok.runtime import VISIBLE, die_with_parent
+from tongyeok.runtime import VISIBLE, end_with_parent
 
 if TYPE_CHECKING:
     from multiprocessing.queues import SimpleQueue
@@ -76,7 +75,7 @@ class Processes:
 
 
 def _start(gpus: "SimpleQueue[str | None]", threads: int) -> None:
-    die_with_parent(signal.SIGKILL)
+    end_with_parent()
     gpu = gpus.get()
     if gpu is not None:
         os.environ[VISIBLE] = gpu

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from ray_nodes import WHY, two_nodes
+from ray_nodes import two_nodes
 from tongyeok.errors import TongyeokError, UnitError
 from tongyeok.executors import worker
 from tongyeok.executors.cluster import SHARED, Cluster, check_node, proof_of_sharing
@@ -42,7 +42,6 @@ def test_nothing_to_do_needs_no_cluster(tmp_path: Path) -> None:
 
 def test_an_address_where_nobody_listens(tmp_path: Path) -> None:
     """A wrong address is named at once."""
-    pytest.importorskip("ray", reason=WHY)
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     with pytest.raises(TongyeokError, match=rf"no Ray cluster answers at 127\.0\.0\.1:{port} .* `ray start --head`"):

@@ -3,6 +3,7 @@
 import os
 
 import pytest
+import torch
 
 from tongyeok.base.executor import Here
 from tongyeok.errors import ConfigError
@@ -42,9 +43,10 @@ def test_threads_are_divided(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_one_process_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     """`processes` alone takes every visible GPU; where there is none, the number has to be said."""
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2, 5")
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     processes = place("processes", threads=1)
     assert isinstance(processes, Processes)
     assert (processes.count, processes.gpus) == (2, ("2", "5"))
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
     with pytest.raises(ConfigError, match="there is no GPU to run a process on; say how many"):
         place("processes", threads=1)
