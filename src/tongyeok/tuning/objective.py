@@ -14,12 +14,12 @@ import yaml
 
 from tongyeok import tracking
 from tongyeok.base.files import write_json, write_text
-from tongyeok.errors import TrainingError, UnitError
+from tongyeok.errors import ConfigError, TrainingError, UnitError
 from tongyeok.tracking import StageRun, provenance
 from tongyeok.tuning import judge, settings
 from tongyeok.tuning.figures import FIGURES
 from tongyeok.tuning.pieces import GivenUpError, Pieces
-from tongyeok.tuning.study import FIRST, Opened
+from tongyeok.tuning.study import ATTEMPT, FIRST, Opened
 from tongyeok.tuning.trial_flow import Given, TrialFlow
 
 WATCHED = {  # kind of study -> stage, figure of its validation and the setting that says how long it trains
@@ -55,6 +55,7 @@ class Objective:
         plan = self._opened.plan
         first = bool(trial.user_attrs.get(FIRST))
         trial.set_user_attr("worker", f"{socket.gethostname()}:{os.getpid()}")
+        trial.set_user_attr(ATTEMPT, trial.number)
         trial.set_user_attr("threads", self._threads)
         drawn = {
             name: dimension.suggest(trial, name)
@@ -110,10 +111,10 @@ class Objective:
                 taken |= self._signals(flow, first=first)
             for figure in space.figures:
                 taken |= judge.take(figure, flow, languages=space.languages)
-        except (TrainingError, UnitError, GivenUpError) as error:
+        except (ConfigError, TrainingError, UnitError, GivenUpError) as error:
             if watch.failure is not None:
                 raise watch.failure from None
-            if first:
+            if first or isinstance(error.__cause__, OSError | MemoryError):  # a full disk is not the settings' fault
                 raise
             return taken, str(error)
         return taken, None

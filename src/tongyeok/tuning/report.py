@@ -13,7 +13,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from tongyeok.base.files import write_json, write_text
 from tongyeok.tuning.figures import FIGURES
-from tongyeok.tuning.study import FIRST, Opened, best
+from tongyeok.tuning.study import ATTEMPT, FIRST, Opened, best
 
 FEWEST = 2  # finished trials that a picture can be drawn of
 DPI = 120
@@ -71,7 +71,7 @@ def markdown(opened: Opened, *, pictures: Sequence[str]) -> str:
         cells += [_number(trial.params.get(name)) for name in names]
         minutes = trial.user_attrs.get("minutes") if trial.state.is_finished() else None
         lines.append(f"| {' | '.join([*cells, '-' if minutes is None else f'{minutes:.1f}'])} |")
-    given_up = [(trial.number, trial.user_attrs["given up"]) for trial in trials if "given up" in trial.user_attrs]
+    given_up = [(trial.number, trial.user_attrs["given up"]) for trial in opened.trials(TrialState.PRUNED)]
     if given_up:
         lines += ["", "Given up:", "", *(f"- {number}: {_first_line(why)}" for number, why in given_up)]
     return "\n".join([*lines, ""])
@@ -139,7 +139,8 @@ def _public(trial: FrozenTrial) -> Mapping[str, Any]:
         "values": trial.values if trial.state == TrialState.COMPLETE else None,
         "params": trial.params,
         "retry_of": trial.system_attrs.get("failed_trial"),
-        **{name: value for name, value in trial.user_attrs.items() if name != "worker"},  # names of machines
+        # without the names of machines
+        **{name: value for name, value in trial.user_attrs.items() if name not in {"worker", ATTEMPT}},
     }
 
 

@@ -33,6 +33,7 @@ GRACE = 3  # heartbeats that may be missing
 PLAN = "plan"
 SLOT = "queued"  # mark of all trials that are the study's
 FIRST = "settings in force"  # mark of the trial that a study begins with
+ATTEMPT = "attempt"  # a trial's number, noted by its worker; one that is tried again inherits that of the one before
 SQLITE = "sqlite:///"
 FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
 OPEN = (TrialState.RUNNING, TrialState.WAITING)

@@ -15,7 +15,7 @@ import optuna
 from optuna.exceptions import ExperimentalWarning, UpdateFinishedTrialError
 from optuna.trial import TrialState
 
-from tongyeok.tuning.study import GRACE, Opened, queued
+from tongyeok.tuning.study import ATTEMPT, GRACE, Opened, queued
 
 LONGEST_PAUSE_S = 10.0
 
@@ -89,7 +89,8 @@ def _fail_stale(opened: Opened) -> None:
         optuna.storages.fail_stale_trials(opened.study)
     overdue = datetime.now() - timedelta(seconds=GRACE * opened.plan.heartbeat_s)  # noqa: DTZ005  as Optuna stores it
     for trial in opened.trials(TrialState.RUNNING):
-        if "worker" not in trial.user_attrs and trial.datetime_start is not None and trial.datetime_start < overdue:
+        silent = trial.user_attrs.get(ATTEMPT) != trial.number
+        if silent and trial.datetime_start is not None and trial.datetime_start < overdue:
             _queue_again(opened, trial)
 
 

@@ -45,6 +45,7 @@ def begin(url: str, *, heartbeat_s: int = 1, **changes: object) -> Opened:
 def judged(trial: optuna.Trial) -> float:
     """A cheap objective with the space's own dimensions."""
     trial.set_user_attr("worker", "test")
+    trial.set_user_attr(study.ATTEMPT, trial.number)
     return trial.suggest_categorical("kmeans.1.clusters", [4, 6, 8]) + trial.suggest_float(
         "units.switch_penalty", 0.0, 1.0, step=0.5
     )
@@ -146,6 +147,39 @@ def test_a_dead_workers_trial_is_tried_again(url: str, monkeypatch: pytest.Monke
     judged(trial)
     opened.storage.record_heartbeat(trial._trial_id)
     monkeypatch.setattr(opened.storage, "_get_stale_trial_ids", lambda _study: [trial._trial_id])
+    pass_a_minute(monkeypatch)
+    worker._fail_stale(opened)
+    monkeypatch.undo()
+    assert worker.work(opened, judged) == 2
+    assert world.states(opened) == {"COMPLETE": 2, "FAIL": 2}
+    retried = {row.system_attrs["failed_trial"]: row.params for row in opened.trials(TrialState.COMPLETE)}
+    assert set(retried) == {trial.number, silent.number}
+    assert retried[trial.number] == trial.params
+
+
+def test_silence_is_noticed_in_every_attempt(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A trial that is tried again, whose second worker dies before a word, is not lost by what it inherits."""
+    opened = begin(url, trials=1)
+
+    def interrupted(trial: optuna.Trial) -> float:
+        judged(trial)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        worker.work(opened, interrupted)
+    opened = begin(url, trials=1)
+    with pytest.warns(UserWarning, match="Heartbeat of storage"):
+        again = opened.study.ask()
+    assert again.user_attrs["worker"] == "test"
+    with monkeypatch.context() as patch:
+        pass_a_minute(patch)
+        worker._fail_stale(opened)
+    assert worker.work(opened, judged) == 1
+    assert world.states(opened) == {"COMPLETE": 1, "FAIL": 2}
+
+
+def pass_a_minute(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the clock of workers be ahead."""
     later = datetime.now() + timedelta(seconds=60)  # noqa: DTZ005
 
     class Clock(datetime):
@@ -154,13 +188,6 @@ def test_a_dead_workers_trial_is_tried_again(url: str, monkeypatch: pytest.Monke
             return later
 
     monkeypatch.setattr(worker, "datetime", Clock)
-    worker._fail_stale(opened)
-    monkeypatch.undo()
-    assert worker.work(opened, judged) == 2
-    assert world.states(opened) == {"COMPLETE": 2, "FAIL": 2}
-    retried = {row.system_attrs["failed_trial"]: row.params for row in opened.trials(TrialState.COMPLETE)}
-    assert set(retried) == {trial.number, silent.number}
-    assert retried[trial.number] == trial.params
 
 
 def test_a_trial_beyond_the_queue_is_not_run(url: str) -> None:
