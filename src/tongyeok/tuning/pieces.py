@@ -1,6 +1,6 @@
 """What trials are made of: outputs of the flow's stages, each made once and kept under the hash of all it depends on.
 
-A folder's name is a digest of the stage, its settings, its inputs, our code and the threads. So a trial makes only what
+A folder's name is a digest of the stage, its settings, its inputs, our code, the threads, and whether there is a GPU. So a trial makes only what
 its parameters change, studies share what they have in common, and a trial that is tried again goes on where its worker
 died: finished pieces are there, and trainings resume from the piece's scratch folder.
 """
@@ -15,6 +15,8 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
+
+import torch
 
 from tongyeok import config, runner, workplace
 from tongyeok.base.stage import Context
@@ -80,6 +82,7 @@ class Pieces:
             "inputs": {kind: self.digest(path) for kind, path in sorted(inputs.items())},
             "code": self._code,
             "threads": self._threads,
+            "device": "cuda" if torch.cuda.is_available() else "cpu",
         }
         described = json.dumps(facts, sort_keys=True, default=str)
         home = self._folder / name

@@ -13,7 +13,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from tongyeok.base.files import write_json, write_text
 from tongyeok.tuning.figures import FIGURES
-from tongyeok.tuning.study import ATTEMPT, FIRST, Opened, best
+from tongyeok.tuning.study import ATTEMPT, FINISHED, FIRST, Opened, best
 
 FEWEST = 2  # finished trials that a picture can be drawn of
 DPI = 120
@@ -55,7 +55,12 @@ def markdown(opened: Opened, *, pictures: Sequence[str]) -> str:
     names = sorted({name for trial in trials for name in trial.params})
     lines = [f"# Study {opened.study.study_name}", ""]
     lines += [f"- {name}: {FIGURES[name].meaning}; {FIGURES[name].direction}d" for name in space.figures]
-    lines += [f"- trials: {', '.join(counts)}", f"- {_verdict(opened)}", ""]
+    lines += [f"- trials: {', '.join(counts)}", f"- {_verdict(opened)}"]
+    threads = sorted({trial.user_attrs["threads"] for trial in opened.trials(*FINISHED)})
+    if len(threads) > 1:
+        numbers = " and ".join(map(str, threads))
+        lines.append(f"- trials ran with {numbers} threads, on which last bits and speed depend: mistrust small gains")
+    lines.append("")
     lines += [f"![{name}](plots/{name}.png)" for name in pictures]
     headings = ["trial", "", *space.figures, *_short(names), "min"]
     lines += ["", f"| {' | '.join(headings)} |", f"|{'---|' * len(headings)}"]

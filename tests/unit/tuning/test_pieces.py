@@ -4,6 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+import torch
 
 from tongyeok.errors import TrainingError
 from tongyeok.tuning.pieces import GivenUpError, Pieces
@@ -13,8 +14,8 @@ def pieces(folder: Path, *, threads: int = 1) -> Pieces:
     return Pieces(folder, threads=threads, watch=lambda _stage, _step, _values: None)
 
 
-def test_the_same_settings_and_inputs_are_made_once(tmp_path: Path) -> None:
-    """Settings, input bytes and threads decide; where the input lies, or who asks, does not."""
+def test_the_same_settings_and_inputs_are_made_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Settings, input bytes, threads and the kind of device decide; where the input lies, or who asks, does not."""
     made: list[str] = []
 
     def ask(text: str, *, x: int = 1, threads: int = 1, folder: str = "a") -> Path:
@@ -25,8 +26,11 @@ def test_the_same_settings_and_inputs_are_made_once(tmp_path: Path) -> None:
 
     assert ask("1") == ask("1") == ask("1", folder="b")
     assert len(made) == 1
-    assert len({ask("1"), ask("2"), ask("1", x=2), ask("1", threads=2)}) == 4
-    assert len(made) == 4
+    known = {ask("1"), ask("2"), ask("1", x=2), ask("1", threads=2)}
+    assert len(known) == len(made) == 4
+    there = torch.cuda.is_available()
+    monkeypatch.setattr("torch.cuda.is_available", lambda: not there)
+    assert ask("1") not in known
 
 
 def test_a_piece_is_known_by_its_name(tmp_path: Path) -> None:
