@@ -19,7 +19,7 @@ from optuna.exceptions import ExperimentalWarning, StorageInternalError
 from optuna.storages import RDBStorage, RetryHeartbeatStaleTrialCallback
 from optuna.trial import FrozenTrial, TrialState
 
-from tongyeok import config
+from tongyeok import config, workplace
 from tongyeok.errors import ConfigError, TongyeokError
 from tongyeok.tracking import provenance
 from tongyeok.tuning.dimension import Value
@@ -43,12 +43,15 @@ OPEN = (TrialState.RUNNING, TrialState.WAITING)
 class Plan:
     """What all workers of a study must agree on; it lies in the study itself.
 
-    `params` are those in force when it began, `inputs` digests of what it reads, `run` its name for MLflow.
+    `params` are those in force when it began, `profile` what they were composed of where their file says so, `inputs`
+    digests of what it reads, `code` that of ours, `run` its name for MLflow.
     """
 
     space: Space
     params: Mapping[str, Any]
+    profile: str | None
     inputs: Mapping[str, str]
+    code: str
     heartbeat_s: int
     run: str
 
@@ -82,7 +85,7 @@ def begin(url: str, name: str, *, plan: Plan, now: Mapping[str, Value]) -> Opene
         now: the settings in force; its first trial.
 
     Raises:
-        ConfigError: there is another study of that name.
+        ConfigError: there is another study of that name, or it was begun with other code.
         TongyeokError: the database cannot be reached.
     """
     with _one_at_a_time(url), reached(url):
@@ -93,6 +96,7 @@ def begin(url: str, name: str, *, plan: Plan, now: Mapping[str, Value]) -> Opene
         before = study.user_attrs.get(PLAN)
         if before is not None:
             kept = _read_plan(before)
+            check_code(name, kept)
             _check_same(name, kept, plan)
             plan = Plan(**{**_fields(plan), "run": kept.run})
         study.set_user_attr(PLAN, _as_json(plan))
@@ -129,9 +133,38 @@ def join(url: str, name: str, *, sampler_seed: int | None = None) -> Opened:
     return Opened(study=study, plan=plan, storage=storage)
 
 
-def new_plan(space: Space, params: Mapping[str, Any], inputs: Mapping[str, str], *, heartbeat_s: int) -> Plan:
-    """A plan with a fresh name for MLflow."""
-    return Plan(space=space, params=params, inputs=inputs, heartbeat_s=heartbeat_s, run=provenance.unique())
+def new_plan(
+    space: Space,
+    params: Mapping[str, Any],
+    inputs: Mapping[str, str],
+    *,
+    heartbeat_s: int,
+    profile: str | None = None,
+) -> Plan:
+    """A plan for the code there is, with a fresh name for MLflow."""
+    return Plan(
+        space=space,
+        params=params,
+        profile=profile,
+        inputs=inputs,
+        code=workplace.sampled_digest(*workplace.CODE),
+        heartbeat_s=heartbeat_s,
+        run=provenance.unique(),
+    )
+
+
+def check_code(name: str, plan: Plan) -> None:
+    """Make sure that this machine has the code that a study was begun with.
+
+    Raises:
+        ConfigError: it has other code, whose figures would not compare.
+    """
+    here = workplace.sampled_digest(*workplace.CODE)
+    if plan.code != here:
+        raise ConfigError(
+            f"study {name!r} was begun with other code, {plan.code}, this is {here}; give another --study, or check "
+            "out the commit that it was begun with"
+        )
 
 
 def shown(url: str) -> str:
@@ -259,7 +292,7 @@ def _as_json(plan: Plan) -> str:
 
 
 def _read_plan(text: str) -> Plan:
-    values = json.loads(text)
+    values = {"profile": None, "code": "of an earlier version", **json.loads(text)}
     return Plan(**{**values, "space": config.build(Space, values["space"], where="the study's space")})
 
 

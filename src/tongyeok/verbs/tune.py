@@ -146,11 +146,14 @@ def _places(args: argparse.Namespace) -> list[str]:
 
 def _work(args: argparse.Namespace) -> int:
     from tongyeok import workplace  # noqa: PLC0415  keeps `--help` light
-    from tongyeok.errors import TongyeokError  # noqa: PLC0415
+    from tongyeok.errors import ConfigError, TongyeokError  # noqa: PLC0415
     from tongyeok.runtime import pin_threads  # noqa: PLC0415
     from tongyeok.tuning import study, worker  # noqa: PLC0415
 
+    if args.threads is not None and args.threads < 1:
+        raise ConfigError(f"--threads: expected 1 or more, got {args.threads}; leave it out for runtime.threads")
     opened = study.join(_url(args), args.study)
+    study.check_code(args.study, opened.plan)
     threads = args.threads or opened.plan.params["runtime"]["threads"]
     pin_threads(threads)
 

@@ -219,6 +219,22 @@ def test_other_settings_need_another_study(url: str) -> None:
         begin(url, trials=2)
 
 
+def test_other_code_needs_another_study(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Code that changed since is told from the study's own, as is a study that did not note it."""
+    opened = begin(url)
+    study.check_code("s", opened.plan)
+    monkeypatch.setattr("tongyeok.workplace.CODE", (Path(__file__),))
+    told = f"study 's' was begun with other code, {opened.plan.code}, this is .*; give another --study, or check out"
+    with pytest.raises(ConfigError, match=told):
+        begin(url)
+    with pytest.raises(ConfigError, match=told):
+        study.check_code("s", study.join(url, "s").plan)
+    kept = json.loads(opened.study.user_attrs[study.PLAN])
+    opened.study.set_user_attr(study.PLAN, json.dumps({name: kept[name] for name in kept if name != "code"}))
+    with pytest.raises(ConfigError, match="begun with other code, of an earlier version, this is"):
+        begin(url)
+
+
 def test_the_plan_lies_in_the_study(url: str) -> None:
     """Whoever joins gets the space, the parameters, the inputs and MLflow's run that it was begun with."""
     first, second = begin(url).plan, begin(url).plan

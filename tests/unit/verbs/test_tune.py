@@ -1,5 +1,6 @@
 """The verb `tune`: studies by command, promotion into conf/, and the report."""
 
+import dataclasses
 import json
 import shutil
 import subprocess
@@ -64,6 +65,7 @@ def begin(found: space.Space, params: dict[str, Any], *, name: str = "units") ->
         drawn = {each: dimension.suggest(trial, each) for each, dimension in found.resolved("1").items()}
         trial.set_user_attr("settings", drawn)
         trial.set_user_attr("minutes", 1.0)
+        trial.set_user_attr("threads", 1 + trial.number % 2)
         error = abs(int(str(drawn["kmeans.1.clusters"])) - 500) + float(str(drawn["units.switch_penalty"]))
         return error if len(found.figures) == 1 else [error, float(trial.number)]
 
@@ -93,6 +95,18 @@ def test_workers_are_refused_other_inputs(project: Path, capsys: pytest.CaptureF
     assert main(["tune", "worker", "--study", "toy"]) == 2
     assert "outputs/units: expected the units that the study was begun with" in capsys.readouterr().err
     assert world.states(study.join("sqlite:///.tongyeok/tune/studies.db", "toy")) == {"WAITING": 2}
+
+
+def test_workers_are_refused_other_code(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A worker whose code differs from what the study was begun with says so and takes no trial."""
+    found = space.read_space(project / "conf", "toy")
+    params = yaml.safe_load((project / "params.yaml").read_text())
+    plan = dataclasses.replace(study.new_plan(found, params, {}, heartbeat_s=60), code="another")
+    url = "sqlite:///.tongyeok/tune/studies.db"
+    study.begin(url, "toy", plan=plan, now=space.check(found, params, where="s"))
+    assert main(["tune", "worker", "--study", "toy"]) == 2
+    assert "study 'toy' was begun with other code, another, this is" in capsys.readouterr().err
+    assert world.states(study.join(url, "toy")) == {"WAITING": 2}
 
 
 def test_promotion_is_a_small_diff(studied: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -183,6 +197,7 @@ def test_the_report(studied: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = studied / ".tongyeok/tune/units/report"
     assert (folder / "report.md").read_text() == printed[:-1]
     assert "where the settings in force have" in printed
+    assert "- trials ran with 1 and 2 threads, on which last bits and speed depend" in printed
     assert {path.name for path in (folder / "plots").iterdir()} == {"history.png", "parallel.png", "importance.png"}
     assert all(path.read_bytes().startswith(b"\x89PNG") for path in (folder / "plots").iterdir())
     metrics = json.loads((folder / "metrics.json").read_text())
@@ -197,6 +212,7 @@ def test_the_report(studied: Path, capsys: pytest.CaptureFixture[str]) -> None:
         (["translator", "--space", "none"], "no such search space; there are: toy"),
         (["units", "--space", "toy"], "a space of translator; give it to `tongyeok tune translator`"),
         ([*BEGIN[1:], "--workers", "-1"], "expected --workers of 0 or more"),
+        (["worker", "--study", "toy", "--threads", "0"], "--threads: expected 1 or more, got 0"),
         (["worker", "--study", "none"], "no study 'none' in sqlite:///"),
     ],
 )
