@@ -1,5 +1,6 @@
 """One trial: draw settings, make what they change, judge it, and note enough to repeat it."""
 
+import dataclasses
 import json
 import os
 import socket
@@ -69,6 +70,7 @@ class Objective:
             "study": self._opened.study.study_name,
             "trial": trial.number,
             "settings": chosen,
+            "space": dataclasses.asdict(plan.space),
             "inputs": dict(plan.inputs),
             "threads": self._threads,
             "git": provenance.git_tags(),

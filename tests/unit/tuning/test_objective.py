@@ -9,16 +9,17 @@ import optuna
 import pytest
 import yaml
 
-from tongyeok import runner
+from tongyeok import config, runner
 from tongyeok.base.manifests import read_manifest
 from tongyeok.base.units import read_units
-from tongyeok.errors import TongyeokError, UnitError
+from tongyeok.errors import TongyeokError, TrainingError, UnitError
 from tongyeok.registry import BY_NAME
 from tongyeok.speech2unit import unit_health
 from tongyeok.speech2unit.codebook import FILE
-from tongyeok.tuning import worker
+from tongyeok.tuning import judge, study, worker
 from tongyeok.tuning.objective import Objective
-from tongyeok.tuning.trial_flow import Given
+from tongyeok.tuning.space import Space
+from tongyeok.tuning.trial_flow import Given, TrialFlow
 from unit.speech2unit.test_hubert import TINY
 from unit.tuning import world
 
@@ -134,6 +135,38 @@ def test_settings_in_force_are_never_given_up(spoken: Path, monkeypatch: pytest.
     assert world.states(opened) == {"FAIL": 1, "WAITING": 2}
 
 
+def test_a_refused_combination_is_given_up(written: Path) -> None:
+    """Settings that a stage refuses together, each of which it takes alone, end their trial, not the study."""
+    architecture = "translator.architecture"
+    dimensions = {f"{architecture}.heads": {"choices": [2, 8]}, f"{architecture}.width": {"choices": [16, 20]}}
+    opened, objective = world.open_study(
+        written, world.write_space(written, world.TRANSLATOR_SPACE, trials=1, dimensions=dimensions)
+    )
+    opened.study.enqueue_trial(
+        {f"{architecture}.heads": 8, f"{architecture}.width": 20}, user_attrs={study.SLOT: True}
+    )
+    assert worker.work(opened, objective) == 2
+    assert world.states(opened) == {"COMPLETE": 1, "PRUNED": 1}
+    (refused,) = opened.trials(optuna.trial.TrialState.PRUNED)
+    assert "expected an even multiple of heads (8), got 20" in refused.user_attrs["given up"]
+
+
+@pytest.mark.parametrize("cause", [OSError(28, "No space left on device"), MemoryError("no memory")])
+def test_a_full_disk_is_no_trials_fault(written: Path, monkeypatch: pytest.MonkeyPatch, cause: Exception) -> None:
+    """A training that crashed for want of disk or memory stops the worker and leaves its trial to the next begin."""
+
+    def crashed(_figure: str, flow: TrialFlow, **_: object) -> dict[str, float]:
+        if flow.params["translator"]["optimisation"]["learning_rate"] == 0.01:
+            return {"unit_bleu": 1.0}
+        raise TrainingError(f"fairseq crashed: {cause}") from cause
+
+    monkeypatch.setattr(judge, "take", crashed)
+    opened, objective = world.open_study(written, world.write_space(written, world.TRANSLATOR_SPACE, trials=2))
+    with pytest.raises(TrainingError, match="fairseq crashed: "):
+        worker.work(opened, objective)
+    assert world.states(opened) == {"COMPLETE": 1, "FAIL": 1}
+
+
 def test_units_that_tell_little_of_phones_get_no_vocoder(spoken: Path) -> None:
     """Below a share of the first trial's PNMI a trial ends before its vocoder; the report names both figures."""
     space = world.write_space(
@@ -160,6 +193,7 @@ def test_a_trial_can_be_repeated_from_what_it_leaves(written: Path) -> None:
         facts = json.loads((folder / "trial.json").read_text())
         assert facts["inputs"] == dict(opened.plan.inputs)
         assert facts["settings"] == trial.user_attrs["settings"]
+        assert config.build(Space, facts["space"], where="trial.json") == opened.plan.space
         assert (
             params["translator"]["optimisation"]["learning_rate"]
             == trial.params["translator.optimisation.learning_rate"]
