@@ -10,6 +10,7 @@ from typing import Literal
 
 from tongyeok.base.files import write_text
 from tongyeok.base.stage import Context
+from tongyeok.base.team import here
 from tongyeok.config import section
 from tongyeok.engine.translation import Architecture, Masking, Optimisation, Trained, binarise, train
 
@@ -44,8 +45,11 @@ def pretrain(
         TrainingError: the training diverged, or the bitext's tags have no `<mask>`.
     """
     folder, restores = context.scratch / "pretraining", cfg.learns == "restoration"
+    sentences = folder / "sentences"
+    if restores:
+        here().once(lambda: binarise_sentences(bitext, sentences, workers=context.threads))
     return train(
-        binarise_sentences(bitext, folder / "sentences", workers=context.threads) if restores else bitext / "bin",
+        sentences / "bin" if restores else bitext / "bin",
         architecture=architecture,
         optimisation=cfg.optimisation,
         report_every=report_every,
