@@ -49,6 +49,7 @@ def train(
         config["model"]["initial"] = str(initial.resolve())
     team = here()
     tokens, batches = optimisation.tokens_per_batch, optimisation.batches_per_update
+    section = "translator" if name == "translator" else f"translator.{name}"
     division = divide(
         name,
         team.size,
@@ -57,8 +58,8 @@ def train(
         unit="tokens",
         learning_rate=optimisation.learning_rate,
         remedy=lambda more: (
-            f"translator.optimisation.tokens_per_batch={tokens * batches // more} "
-            f"translator.optimisation.batches_per_update={more}"
+            f"{section}.optimisation.tokens_per_batch={tokens * batches // more} "
+            f"{section}.optimisation.batches_per_update={more}"
         ),
     )
     trained = training.train(

@@ -160,7 +160,7 @@ def train(
         masking: spans of the sources that are masked in training.
         mask_valid: mask the sources of the validation set too.
         initial: a checkpoint of the same architecture and dictionary whose weights the training begins with.
-        name: what the progress bar shows.
+        name: what the progress bar shows: `translator`, or the part of section `translator` that this is.
 
     Raises:
         TrainingError: the training diverged, fairseq crashed, or there is no `<mask>` in the dictionary to mask with.
