@@ -29,8 +29,9 @@ class Division:
         """One line for people."""
         total = self.batches * self.size
         return (
-            f"{self.name}: {self.processes} process{'es' * (self.processes > 1)}, each {self.own} x {self.size:,g} "
-            f"{self.unit} an update; effective batch {total:,g} {self.unit}, learning rate {self.learning_rate:g}"
+            f"{self.name}: {self.processes} process{'es' * (self.processes > 1)}, each "
+            f"{_counted(self.own, self.size)} {self.unit} an update; effective batch {total:,g} {self.unit}, learning "
+            f"rate {self.learning_rate:g}"
         )
 
 
@@ -61,8 +62,12 @@ def divide(
     if batches % processes:
         enough = -(-batches // processes) * processes
         raise ConfigError(
-            f"{name}: {processes} processes cannot share the {batches} x {size:,g} {unit} of an update equally; "
+            f"{name}: {processes} processes cannot share the {_counted(batches, size)} {unit} of an update equally; "
             f"expected a number of processes that divides {batches}; start so many, or take "
             f"`tongyeok params {remedy(enough)}`"
         )
     return Division(name=name, processes=processes, batches=batches, size=size, unit=unit, learning_rate=learning_rate)
+
+
+def _counted(batches: int, size: float) -> str:
+    return f"{batches:,g}" if size == 1 else f"{batches} x {size:,g}"

@@ -9,6 +9,7 @@ matching and mel loss.
 """
 
 import dataclasses
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -139,7 +140,7 @@ def run(cfg: VocoderConfig, *, inputs: Inputs, outputs: Path, context: Context) 
     curves = {}
     for division, (task, schedule) in zip(divisions, tasks, strict=True):
         if here().leads:
-            tqdm.write(str(division))
+            tqdm.write(str(division), file=sys.stderr)
         state = context.scratch / f"{task.name}.pt"
         curves[task.name] = optimise(task, schedule, state=state, on_metrics=context.on_metrics)
     generator.eval()
