@@ -3,14 +3,13 @@
 import argparse
 import dataclasses
 import importlib
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from tongyeok import __version__
-from tongyeok.base.launch import expect_one
-from tongyeok.errors import TongyeokError, TrainingError
+from tongyeok.base.launch import Launch, expect_one, launched
+from tongyeok.errors import ConfigError, TongyeokError, UnstableError
 from tongyeok.registry import PARALLEL, STAGES, VERBS, Stage
 
 
@@ -30,16 +29,31 @@ def main(argv: Sequence[str] | None = None) -> int:
                 module.configure(parser)
                 return int(module.main(parser.parse_args(arguments[1:])))
     except TongyeokError as error:
-        rank = os.environ.get("RANK", "0")
-        if rank == "0":
-            print(f"tongyeok {arguments[0]}: {error}", file=sys.stderr)
-        elif isinstance(error, TrainingError):  # anything else the first process finds too
-            print(f"tongyeok {arguments[0]}, process {rank}: {error}", file=sys.stderr)
+        launch = _launched()
+        process = f", process {launch.rank}" if launch.rank else ""
+        if not _told_by_another(error, launch):
+            print(f"tongyeok {arguments[0]}{process}: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print(f"tongyeok {arguments[0]}: interrupted; run it again to go on", file=sys.stderr)
+        if _launched().rank == 0:
+            print(f"tongyeok {arguments[0]}: interrupted; run it again to go on", file=sys.stderr)
         return 130
     return _overview(arguments)
+
+
+def _told_by_another(error: TongyeokError, launch: Launch) -> bool:
+    """Whether the first of all copies of the command, or the first on this machine, meets the same error."""
+    if isinstance(error, UnstableError):
+        return launch.rank > 0
+    return isinstance(error, ConfigError) and launch.local_rank > 0
+
+
+def _launched() -> Launch:
+    """Which copy of the command this is; the only one where that cannot be told, so that its error is."""
+    try:
+        return launched()
+    except ConfigError:
+        return Launch()
 
 
 def _overview(arguments: Sequence[str]) -> int:

@@ -33,5 +33,9 @@ class TrainingError(TongyeokError):
     """A training that cannot go on: diverged, or nothing to learn from."""
 
 
+class UnstableError(TrainingError):
+    """A training whose loss or gradient got out of hand, which all its processes see alike."""
+
+
 class EvaluationError(TongyeokError):
     """A test set, transcript or score that cannot be computed honestly."""

@@ -72,8 +72,8 @@ def execute(
         since: when the stage began (epoch seconds), for its timing; by default when this process did.
 
     Raises:
-        ConfigError: the parameters do not fit, or an iteration is missing or unwanted.
-        TongyeokError: an input is missing, or the same stage already runs on the same scratch folder.
+        ConfigError: the parameters do not fit, an iteration is missing or unwanted, or an input is missing.
+        TongyeokError: the same stage already runs on the same scratch folder.
         TrainingError: this process trains along with others, and does not see what the first of them sees.
     """
     if stage.per_iteration != (item is not None):
@@ -161,7 +161,7 @@ def paths(inputs: Any) -> dict[str, Path]:  # noqa: ANN401
 def _check_inputs(name: str, inputs: Any) -> None:  # noqa: ANN401
     for field, path in paths(inputs).items():
         if not path.exists():
-            raise TongyeokError(f"{name}: input --{field.replace('_', '-')} {path} does not exist; run `dvc repro`")
+            raise ConfigError(f"{name}: input --{field.replace('_', '-')} {path} does not exist; run `dvc repro`")
 
 
 def die_with_launcher() -> None:

@@ -1,8 +1,8 @@
 """fairseq's trainer made steady: skips non-finite updates, notices divergence, saves whole checkpoints only.
 
 It is steady in the number of processes too: what an update draws at random, and where a saved state goes on, depend on
-its batches alone. Loss and gradient norm are those of all processes, and the leader's to the last bit, so that all
-decide alike.
+its batches alone. Loss and gradient norm are those of all processes, so that all decide alike. The loss that is
+watched is the leader's to the last bit; the norm each takes of the averaged gradients, and clips by its own.
 """
 
 # ruff: noqa: ANN401  fairseq is untyped
@@ -19,7 +19,7 @@ from fairseq.trainer import Trainer
 
 from tongyeok.base.files import whole
 from tongyeok.base.team import here
-from tongyeok.errors import TrainingError
+from tongyeok.errors import UnstableError
 from tongyeok_fairseq.progress import Recorder
 
 LAST, BEST = "checkpoint_last.pt", "checkpoint_best.pt"
@@ -39,7 +39,7 @@ AS_ONE = {  # what fairseq's configuration says of a training in one process
 PLACE = "iterations_in_epoch"  # fairseq's name of the batches that a saved state has behind it
 
 
-class DivergedError(TrainingError):
+class DivergedError(UnstableError):
     """The loss jumped and stayed up; carries the update it was noticed at."""
 
     def __init__(self, message: str, *, step: int) -> None:
@@ -82,11 +82,11 @@ class Monitor:
         """Count an update whose gradient is not finite.
 
         Raises:
-            TrainingError: too many in a row.
+            UnstableError: too many in a row.
         """
         self._skipped += 1
         if self._skipped > MOST_SKIPPED:
-            raise TrainingError(
+            raise UnstableError(
                 f"gradient not finite in {self._skipped} updates running, up to update {step}, at learning rate "
                 f"{lr:.3g}; lower the learning rate, or look for NaN in the audio"
             )

@@ -3,6 +3,7 @@
 import functools
 import logging
 import math
+import sys
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -20,7 +21,7 @@ from tqdm import tqdm
 from tongyeok.base.division import Division
 from tongyeok.base.products import fast_products
 from tongyeok.base.stage import OnMetrics
-from tongyeok.base.team import Team, here
+from tongyeok.base.team import Team, gone, here
 from tongyeok.errors import TongyeokError, TrainingError
 from tongyeok_fairseq.progress import Recorder, heard_by
 from tongyeok_fairseq.safety import load_checkpoint
@@ -78,7 +79,7 @@ def train(
             three times; otherwise stop at once.
 
     Raises:
-        TrainingError: diverged, or fairseq crashed.
+        TrainingError: diverged, fairseq crashed, or processes see different states.
     """
     team = here()
     assert [division.batches] == config["optimization"]["update_freq"]
@@ -86,10 +87,11 @@ def train(
     scratch.mkdir(parents=True, exist_ok=True)
     last, updates, name = scratch / LAST, config["optimization"]["max_update"], division.name
     if team.leads:
-        tqdm.write(str(division))
+        tqdm.write(str(division), file=sys.stderr)
     scale = 1.0
     while True:
         done, kept_scale = _progress(last)
+        team.expect_alike(done, last)
         scale = min(scale, kept_scale)
         patience = config["checkpoint"].get("patience", -1)
         if done < updates and not _out_of_patience(_rows(last), patience):
@@ -103,7 +105,8 @@ def train(
                 scale *= LOWER_LR
                 if team.leads:
                     back = _progress(last)[0]
-                    tqdm.write(f"{name}: {error}; going back to update {back} at {scale:g} x learning rate")
+                    said = f"{name}: {error}; going back to update {back} at {scale:g} x learning rate"
+                    tqdm.write(said, file=sys.stderr)
                 continue
             done, _ = _progress(last)
         rows = _rows(last)
@@ -164,6 +167,7 @@ def _run(
             recorder.rows = state["tongyeok"]["rows"]
             monitor.restore(state["tongyeok"]["monitor"])
             recorder.advance(trainer.get_num_updates())
+        team.expect_alike(trainer.get_num_updates(), scratch / LAST)
         return state, iterator
 
     with (
@@ -184,6 +188,8 @@ def _run(
             raise
         except Exception as error:
             logging.getLogger("fairseq").exception("crashed")
+            if gone(error):
+                raise
             reason = str(error).strip() or type(error).__name__
             raise TrainingError(f"fairseq crashed: {reason}; its log is {log}") from error
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -17,11 +18,18 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.distributed.rendezvous import rendezvous
 
+from tongyeok.base.executor import device_kind
 from tongyeok.base.launch import Launch, launched
 from tongyeok.errors import ConfigError, TrainingError
 
 ARRIVAL = timedelta(minutes=5)  # between the first and the last process that starts
 PATIENCE = timedelta(minutes=30)  # for one that has more to read or to validate than the others; torch's for gloo
+GONE = (  # what gloo and NCCL say where another process has ended
+    "Connection closed by peer",
+    "Connection reset by peer",
+    "Broken pipe",
+    "remote process exit",
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -49,7 +57,7 @@ class Team:
         torch.distributed.broadcast_object_list(parcel, src=0)
         return parcel[0]
 
-    def once(self, work: Callable[[], None]) -> None:
+    def once(self, work: Callable[[], object]) -> None:
         """Let the leader do something, while the others wait for it."""
         if self.leads:
             work()
@@ -63,6 +71,19 @@ class Team:
         parcel = torch.tensor([value], dtype=torch.float64, device=_device())
         torch.distributed.broadcast(parcel, src=0)
         return float(parcel)
+
+    def expect_alike(self, step: int, state: Path) -> None:
+        """Check that a saved state is that of the same update in every process.
+
+        Raises:
+            TrainingError: here it is another than the leader's.
+        """
+        expected = int(self.agreed(float(step)))
+        if step != expected:
+            raise TrainingError(
+                f"{state} on {socket.gethostname()}: expected the state of update {expected}, which the first process "
+                f"sees there, got {step}; the shared file system lags behind: start the same command again"
+            )
 
     def any(self, flags: Sequence[bool]) -> list[bool]:
         """Which of the flags are up in some process."""
@@ -130,8 +151,15 @@ def here() -> Team:
 def joined(launch: Launch) -> Iterator[Team]:
     """Meet the other processes of a launch: by NCCL with a GPU each where torch finds GPUs, else by gloo.
 
+    Where an error ends this process, it leaves the group as it is: an orderly end could wait for the others, which wait
+    for this one. Where another has ended, which has said why or of which its launcher tells, the leader says so in one
+    line, and the others go in silence.
+
     Raises:
-        ConfigError: there are fewer GPUs than processes on this machine, or the processes do not find each other.
+        ConfigError: there are fewer GPUs than processes on this machine, the processes do not find each other, or they
+            compute in different ways.
+        TrainingError: another process has ended.
+        SystemExit: the same, in a process that does not lead.
     """
     if launch.size == 1:
         yield ALONE
@@ -139,9 +167,10 @@ def joined(launch: Launch) -> Iterator[Team]:
     device = None
     if torch.cuda.is_available():
         found = torch.cuda.device_count()
-        if launch.local_rank >= found:
+        wanted = max(launch.local_size, launch.local_rank + 1)
+        if wanted > found:
             raise ConfigError(
-                f"{launch.local_size} processes on {socket.gethostname()}, and GPUs that torch finds: {found}; "
+                f"{wanted} processes on {socket.gethostname()}, and GPUs that torch finds: {found}; "
                 f"expected one each; start it with `--nproc-per-node {found}`, or with CUDA_VISIBLE_DEVICES= on CPUs"
             )
         device = torch.device("cuda", launch.local_rank)
@@ -163,10 +192,43 @@ def joined(launch: Launch) -> Iterator[Team]:
             "at MASTER_ADDR and MASTER_PORT, and at the network between the machines"
         ) from error
     try:
+        _expect_one_kind(launch)
         yield here()
-    finally:
-        if torch.distributed.is_initialized():
-            torch.distributed.destroy_process_group()
+    except RuntimeError as error:
+        if not gone(error):
+            raise
+        if launch.rank:
+            raise SystemExit(2) from None
+        raise TrainingError(
+            f"another process of the training has ended ({error}); it or its launcher says why; the same command goes "
+            "on from the last saved state"
+        ) from None
+    if torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
+
+
+def gone(error: Exception) -> bool:
+    """Whether an error only says that another process of the team has ended."""
+    return isinstance(error, RuntimeError) and any(word in str(error) for word in GONE)
+
+
+def _expect_one_kind(launch: Launch) -> None:
+    """Refuse processes that round sums in different ways: their copies of the model would drift apart.
+
+    Raises:
+        ConfigError: there are such; the same error in all.
+    """
+    kinds: list[tuple[str, str]] = [("", "")] * launch.size
+    own = f"{device_kind()}, threads: {torch.get_num_threads()}"
+    torch.distributed.all_gather_object(kinds, (socket.gethostname(), own))
+    (first, expected), *others = kinds
+    for rank, (host, kind) in enumerate(others, start=1):
+        if kind != expected:
+            raise ConfigError(
+                f"process {rank} on {host}: expected what the first process on {first} computes with ({expected}), got "
+                f"{kind}; their copies of the model would drift apart; start as many processes on each of machines "
+                "that are alike"
+            )
 
 
 def _device() -> torch.device:

@@ -19,7 +19,7 @@ from tqdm import tqdm
 from tongyeok.base import files
 from tongyeok.base.stage import OnMetrics
 from tongyeok.base.team import Team, here
-from tongyeok.errors import TrainingError
+from tongyeok.errors import UnstableError
 
 BETAS = (0.8, 0.99)  # of AdamW, for both trainings; HiFi-GAN
 SEED_STEP, RANK_STEP = 1_000_003, 1 << 40  # between seeds of dropout: of two schedules' updates, and of two processes
@@ -118,13 +118,13 @@ class Player:
         """Take one step and return the loss before it.
 
         Raises:
-            TrainingError: the loss is not finite, in whatever process.
+            UnstableError: the loss is not finite, in whatever process.
         """
         self._optimizer.param_groups[0]["lr"] = self._schedule.rate(step)
         loss = self._loss(step)
         mean = float(self._team.mean(loss))
         if not math.isfinite(mean):
-            raise TrainingError(
+            raise UnstableError(
                 f"{name} of update {step + 1} is {mean}; lower its learning rate "
                 f"({self._schedule.learning_rate}) and look for broken audio near that update"
             )
@@ -167,7 +167,8 @@ def optimise(task: Task, schedule: Schedule, *, state: Path, on_metrics: OnMetri
         Curve rows: step, mean training loss since the last row (and the opponent's), and what `task.validate` gave.
 
     Raises:
-        TrainingError: a loss is not finite.
+        UnstableError: a loss is not finite.
+        TrainingError: processes see different states.
     """
     team = here()
     players: dict[str, Player] = {}
@@ -175,6 +176,7 @@ def optimise(task: Task, schedule: Schedule, *, state: Path, on_metrics: OnMetri
         players["opponent_loss"] = Player(task.opponent.module, task.opponent.loss, schedule, team)
     players["loss"] = Player(task.module, task.loss, schedule, team, partly=task.partly)
     progress = _resume(players, state, device=next(task.module.parameters()).device)
+    team.expect_alike(progress.step, state)
     hidden = None if team.leads else True
     bar = tqdm(total=schedule.updates, initial=progress.step, desc=task.name, unit="update", disable=hidden)
     with bar, torch.random.fork_rng(devices=_accelerators(task.module)):
