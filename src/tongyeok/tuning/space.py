@@ -78,6 +78,11 @@ class Space:
             if figure is None or self.kind not in figure.kinds:
                 known = ", ".join(other for other, found in FIGURES.items() if self.kind in found.kinds)
                 raise ValueError(f"figures: expected some of {known} for {self.kind}, got {name!r}")
+        if self.kind == "units" and "asr_bleu" in self.figures and self.pruning.startup_trials is not None:
+            raise ValueError(
+                "pruning.startup_trials: expected null where translation judges units, since the vocoder's loss asks "
+                f"for other ones, got {self.pruning.startup_trials}; write null"
+            )
 
     @property
     def directions(self) -> list[Literal["minimize", "maximize"]]:

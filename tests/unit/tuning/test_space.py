@@ -44,6 +44,10 @@ def test_last_stands_for_the_last_iteration() -> None:
         ({"dimensions": {"vocoder.updates": {"low": 1, "high": 2}}}, "hubert, units, got vocoder"),
         ({"fixed": {"units.switch_penalty": 1.0}}, "fixed: units.switch_penalty stands in `dimensions` too"),
         ({"training_share": 0.0}, "training_share: expected 0 < share <= 1"),
+        (
+            {"figures": ["asr_bleu"], "pruning": {"pnmi_share": None, "startup_trials": 4, "warmup_percent": 0}},
+            "pruning.startup_trials: expected null where translation judges units",
+        ),
         ({"pruning": {"pnmi_share": 2.0, "startup_trials": 1, "warmup_percent": 0}}, "pnmi_share: expected 0 < share"),
     ],
 )
