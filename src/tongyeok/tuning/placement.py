@@ -3,10 +3,12 @@
 import os
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from tongyeok.runtime import die_with_parent
+from tongyeok.tuning.space import Space
 
 POLITE_SECONDS = 30.0  # that a worker has to end when it is told to
 
@@ -43,6 +45,35 @@ def share_out(workers: int, *, threads: int, cores: int, gpus: Sequence[str]) ->
         Place(name=str(number), threads=each, gpu=gpus[number % len(gpus)] if gpus else None)
         for number in range(workers)
     ]
+
+
+def trained(space: Space, *, last: str) -> frozenset[str]:
+    """The stages that trials of a space train."""
+    if space.kind == "translator":
+        return frozenset({"translator"})
+    more = {"hubert": space.retrains(last), "translator": "asr_bleu" in space.figures}
+    return frozenset({"vocoder", *(name for name, too in more.items() if too)})
+
+
+def shortage(
+    workers: int, stages: Collection[str], timings: Sequence[Mapping[str, Any]], *, available_mib: int
+) -> str | None:
+    """A warning where workers may need more memory than there is, by what the flow's own trainings took.
+
+    Args:
+        workers: how many train at a time.
+        stages: that they train.
+        timings: rows of the journal; where it has none of the stages nothing is known, and nothing said.
+        available_mib: memory that is free, MiB.
+    """
+    latest = {row["stage"]: int(row["peak_mib"]) for row in timings if row["stage"].partition("@")[0] in stages}
+    each = max(latest.values(), default=0)
+    if workers * each <= available_mib:
+        return None
+    return (
+        f"memory: {workers} workers may take {workers * each} MiB, {each} each as `tongyeok timings` has it, and "
+        f"{available_mib} are free; give fewer --workers"
+    )
 
 
 def command(place: Place, arguments: Sequence[str]) -> list[str]:

@@ -1,6 +1,13 @@
 """Where workers run."""
 
+from typing import Any
+
+import pytest
+
+from tongyeok import config
 from tongyeok.tuning import placement
+from tongyeok.tuning.space import Space
+from unit.tuning import world
 
 
 def test_workers_share_cores_and_gpus() -> None:
@@ -20,6 +27,36 @@ def test_the_environment_stands_before_torch_is_imported() -> None:
     assert {made[f"{name}_NUM_THREADS"] for name in ("OMP", "MKL", "OPENBLAS", "NUMEXPR")} == {"3"}
     (bare,) = placement.share_out(1, threads=3, cores=3, gpus=[])
     assert "CUDA_VISIBLE_DEVICES" not in bare.environment({})
+
+
+def test_memory_is_counted() -> None:
+    """Workers that may need more memory than is free, by the latest training of what they train, are warned of."""
+    rows = [
+        {"stage": "vocoder", "peak_mib": 9000},
+        {"stage": "vocoder", "peak_mib": 800},
+        {"stage": "hubert@1", "peak_mib": 1000},
+        {"stage": "evaluate", "peak_mib": 5000},
+    ]
+    assert placement.shortage(2, {"vocoder"}, rows, available_mib=1600) is None
+    assert placement.shortage(9, {"translator"}, rows, available_mib=1) is None
+    told = placement.shortage(2, {"vocoder", "hubert"}, rows, available_mib=1600)
+    assert told is not None
+    assert told.startswith("memory: 2 workers may take 2000 MiB, 1000 each")
+    assert told.endswith("1600 are free; give fewer --workers")
+
+
+@pytest.mark.parametrize(
+    ("values", "changes", "stages"),
+    [
+        (world.TRANSLATOR_SPACE, {}, {"translator"}),
+        (world.UNIT_SPACE, {}, {"vocoder"}),
+        (world.UNIT_SPACE, {"figures": ["asr_bleu"]}, {"vocoder", "translator"}),
+        (world.UNIT_SPACE, {"dimensions": {"kmeans.0.clusters": {"low": 1, "high": 9}}}, {"vocoder", "hubert"}),
+    ],
+)
+def test_what_trials_train(values: dict[str, Any], changes: dict[str, Any], stages: set[str]) -> None:
+    """The stages whose memory counts follow from kind, figures and dimensions."""
+    assert placement.trained(config.build(Space, {**values, **changes}, where="s"), last="1") == stages
 
 
 def test_a_worker_is_a_command() -> None:
