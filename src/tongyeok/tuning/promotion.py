@@ -1,17 +1,19 @@
 """Write a trial's settings into the Hydra groups of a profile, keeping comments and everything else as it stands."""
 
 import io
+import json
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from optuna.trial import TrialState
+from optuna.trial import FrozenTrial, TrialState
 from ruamel.yaml import YAML
 
 from tongyeok.errors import ConfigError
 from tongyeok.tuning.dimension import Value
+from tongyeok.tuning.space import MISSING, look_up
 from tongyeok.tuning.study import Opened, best
 
 WIDTH = 4096  # of lines; those that are there are not broken anew
@@ -26,21 +28,70 @@ class Composition:
     overrides: tuple[str, ...]
 
 
+def composed_by(params: Path) -> Composition | None:
+    """What the header of a `params.yaml` says; None where it has none, or says something else."""
+    lines = params.read_text(encoding="utf-8").splitlines() if params.is_file() else []
+    found = [shlex.split(line.removeprefix(COMPOSED_BY)) for line in lines[:5] if line.startswith(COMPOSED_BY)]
+    if not found or found[0][:1] != ["--profile"] or len(found[0]) < 2:  # noqa: PLR2004
+        return None
+    _, profile, *overrides = found[0]
+    return Composition(profile=profile, overrides=tuple(overrides))
+
+
 def composition(params: Path) -> Composition:
     """What the header of a `params.yaml` says.
 
     Raises:
         ConfigError: the file is missing, has no such header, or was composed with overrides of other kinds.
     """
-    lines = params.read_text(encoding="utf-8").splitlines() if params.is_file() else []
-    found = [shlex.split(line.removeprefix(COMPOSED_BY)) for line in lines[:5] if line.startswith(COMPOSED_BY)]
-    if not found or found[0][:1] != ["--profile"] or len(found[0]) < 2:  # noqa: PLR2004
+    made = composed_by(params)
+    if made is None:
         raise ConfigError(
             f"{params}: expected a header `{COMPOSED_BY.strip('# ')} --profile …`, got none; compose it with "
             "`tongyeok params`"
         )
-    _, profile, *overrides = found[0]
-    return Composition(profile=profile, overrides=tuple(overrides))
+    return made
+
+
+def check_same(opened: Opened, made: Composition, present: Mapping[str, Any]) -> None:
+    """Make sure that the parameters are of the project that was studied.
+
+    Raises:
+        ConfigError: profile, corpus or flow is another one.
+    """
+    plan = opened.plan
+    other = [name for name in ("flow", "corpus") if _plain(plan.params.get(name)) != _plain(present.get(name))]
+    if plan.profile not in {None, made.profile}:
+        other.insert(0, f"profile ({plan.profile})")
+    if other:
+        raise ConfigError(
+            f"study {opened.study.study_name!r} was begun with another {', '.join(other)} than params.yaml has, which "
+            f"is of profile {made.profile}; compose what was studied with `tongyeok params`, then promote"
+        )
+
+
+def check_effect(composed: Mapping[str, Any], made: Composition, settings: Mapping[str, Value]) -> None:
+    """Make sure that what was written into `conf/` is what it composes.
+
+    Raises:
+        ConfigError: something else in `conf/` sets one of the settings.
+    """
+    for name, found in _others(composed, settings).items():
+        raise ConfigError(
+            f"{name}: {settings[name]} in conf/{name.partition('.')[0]}/{made.profile}.yaml would not take effect, "
+            f"{found} is composed; remove what sets it elsewhere in conf/, then promote again"
+        )
+
+
+def in_force(composed: Mapping[str, Any], settings: Mapping[str, Value]) -> bool:
+    """Whether composed parameters have all the settings."""
+    return not _others(composed, settings)
+
+
+def _others(composed: Mapping[str, Any], settings: Mapping[str, Value]) -> dict[str, object]:
+    """What composed parameters have in place of settings."""
+    found = {name: look_up(composed, name) for name in settings}
+    return {name: "nothing" if there is MISSING else there for name, there in found.items() if there != settings[name]}
 
 
 def rewrite(conf: Path, made: Composition, settings: Mapping[str, Value]) -> dict[Path, str]:
@@ -102,8 +153,8 @@ def _changed(text: str, parts: Sequence[str], value: Value) -> str:
     return written.getvalue()
 
 
-def settings_of(opened: Opened, number: int | None) -> dict[str, Value]:
-    """The settings to promote of a trial, of the best one where no number is given.
+def trial_of(opened: Opened, number: int | None) -> FrozenTrial:
+    """The finished trial to promote, the best one where no number is given.
 
     Raises:
         ConfigError: there is no such finished trial, or several are best.
@@ -113,9 +164,13 @@ def settings_of(opened: Opened, number: int | None) -> dict[str, Value]:
         if len(candidates) != 1:
             numbers = ", ".join(str(trial.number) for trial in candidates) or "none yet"
             raise ConfigError(f"--trial: expected one of the trials that no other beats in all figures: {numbers}")
-        return dict(candidates[0].user_attrs["settings"])
+        return candidates[0]
     for trial in opened.trials(TrialState.COMPLETE):
         if trial.number == number:
-            return dict(trial.user_attrs["settings"])
+            return trial
     done = ", ".join(str(trial.number) for trial in opened.trials(TrialState.COMPLETE)) or "none"
     raise ConfigError(f"--trial {number}: expected a finished trial ({done}); choose one by `tongyeok tune report`")
+
+
+def _plain(values: object) -> str:
+    return json.dumps(values, sort_keys=True)

@@ -12,12 +12,13 @@ import socket
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from tongyeok.tuning.study import Opened
 
 HOME = Path(".tongyeok/tune")
+MIB = 1 << 20
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -97,10 +98,13 @@ def _url(args: argparse.Namespace) -> str:
 
 
 def _begin(args: argparse.Namespace) -> int:
-    from tongyeok import config, workplace  # noqa: PLC0415  keeps `--help` light
+    import psutil  # noqa: PLC0415  keeps `--help` light
+
+    from tongyeok import config, workplace  # noqa: PLC0415
     from tongyeok.errors import ConfigError  # noqa: PLC0415
+    from tongyeok.runner import TIMINGS, read_timings  # noqa: PLC0415
     from tongyeok.runtime import visible_gpus  # noqa: PLC0415
-    from tongyeok.tuning import placement, space, study  # noqa: PLC0415
+    from tongyeok.tuning import placement, promotion, space, study  # noqa: PLC0415
     from tongyeok.tuning.trial_flow import Given  # noqa: PLC0415
 
     name = args.space or args.command
@@ -117,12 +121,17 @@ def _begin(args: argparse.Namespace) -> int:
     now = space.check(found, params, where=f"conf/tune/{name}.yaml")
     given = Given(flow=args.flow, last=params["flow"]["last"])
     inputs = {kind: workplace.sampled_digest(path) for kind, path in given.needed(found, params).items()}
-    plan = study.new_plan(found, params, inputs, heartbeat_s=args.heartbeat)
+    made = promotion.composed_by(args.params)
+    plan = study.new_plan(found, params, inputs, heartbeat_s=args.heartbeat, profile=made.profile if made else None)
     called = args.study or name
     opened = study.begin(_url(args), called, plan=plan, now=now)
     waiting = len(opened.trials(*study.OPEN))
     print(f"study {called}: {len(opened.trials(*study.FINISHED))} of {found.trials} trials are done, {waiting} to go")
     if args.workers and waiting:
+        trained = placement.trained(found, last=given.last)
+        free = psutil.virtual_memory().available // MIB
+        if short := placement.shortage(args.workers, trained, read_timings(TIMINGS), available_mib=free):
+            print(short, file=sys.stderr)
         places = placement.share_out(
             args.workers,
             threads=params["runtime"]["threads"],
@@ -218,21 +227,28 @@ def _promote(args: argparse.Namespace) -> int:
     from tongyeok.verbs import params  # noqa: PLC0415
 
     opened = study.join(_url(args), args.study)
-    settings = promotion.settings_of(opened, args.trial)
+    trial = promotion.trial_of(opened, args.trial)
+    settings = dict(trial.user_attrs["settings"])
     made = promotion.composition(args.params)
-    before = params.render(
-        params.compose(args.conf, made.profile, made.overrides), profile=made.profile, overrides=made.overrides
-    )
+    present = params.compose(args.conf, made.profile, made.overrides)
+    before = params.render(present, profile=made.profile, overrides=made.overrides)
     if args.params.read_text(encoding="utf-8") != before:
         raise ConfigError(f"{args.params}: not what {args.conf} composes; compose it with `tongyeok params` first")
+    promotion.check_same(opened, made, present)
+    if promotion.in_force(present, settings):
+        print(f"trial {trial.number} is what is in force; nothing to promote", file=sys.stderr)
+        return 0
     texts = promotion.rewrite(args.conf, made, settings)
+    others = _other_profiles(args.conf, made.profile)
     old = {path: path.read_text(encoding="utf-8") for path in texts}
     for path, text in texts.items():
         write_text(path, text)
     try:
         composed = params.compose(args.conf, made.profile, made.overrides)
         params.validate(composed)
+        promotion.check_effect(composed, made, settings)
         after = params.render(composed, profile=made.profile, overrides=made.overrides)
+        changed = [name for name, found in _other_profiles(args.conf, made.profile).items() if found != others[name]]
     except BaseException:
         _restore(old)
         raise
@@ -244,7 +260,23 @@ def _promote(args: argparse.Namespace) -> int:
         sys.stdout.writelines(
             difflib.unified_diff(was.splitlines(keepends=True), now.splitlines(keepends=True), str(path), str(path))
         )
+    for name in changed:
+        print(f"also changes profile {name}, which takes files of {made.profile}", file=sys.stderr)
     return 0
+
+
+def _other_profiles(conf: Path, but: str) -> dict[str, dict[str, Any] | None]:
+    """What every other profile composes; None where it does not."""
+    from tongyeok.errors import ConfigError  # noqa: PLC0415
+    from tongyeok.verbs import params  # noqa: PLC0415
+
+    found: dict[str, dict[str, Any] | None] = {}
+    for name in sorted({path.stem for path in conf.glob("*.yaml")} - {but}):
+        try:
+            found[name] = params.compose(conf, name)
+        except ConfigError:
+            found[name] = None
+    return found
 
 
 def _restore(texts: dict[Path, str]) -> None:

@@ -142,9 +142,7 @@ def test_a_refused_combination_is_given_up(written: Path) -> None:
     opened, objective = world.open_study(
         written, world.write_space(written, world.TRANSLATOR_SPACE, trials=1, dimensions=dimensions)
     )
-    opened.study.enqueue_trial(
-        {f"{architecture}.heads": 8, f"{architecture}.width": 20}, user_attrs={study.SLOT: True}
-    )
+    opened.study.enqueue_trial({f"{architecture}.heads": 8, f"{architecture}.width": 20}, user_attrs={study.SLOT: True})
     assert worker.work(opened, objective) == 2
     assert world.states(opened) == {"COMPLETE": 1, "PRUNED": 1}
     (refused,) = opened.trials(optuna.trial.TrialState.PRUNED)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -57,7 +58,7 @@ def studied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def begin(found: space.Space, params: dict[str, Any], *, name: str = "units") -> None:
     """Judge a study's trials by how far they are from 500 clusters without a penalty."""
     url = "sqlite:///.tongyeok/tune/studies.db"
-    plan = study.new_plan(found, params, {}, heartbeat_s=60)
+    plan = study.new_plan(found, params, {}, heartbeat_s=60, profile="demo")
     study.begin(url, name, plan=plan, now=space.check(found, params, where="s"))
     opened = study.join(url, name, sampler_seed=1)
 
@@ -136,7 +137,51 @@ def test_promotion_is_a_small_diff(studied: Path, capsys: pytest.CaptureFixture[
         assert all(was.split(":")[0] == now.split(":")[0] for was, now in pairs if was != now)
     capsys.readouterr()
     assert main(["tune", "promote", "--study", "units"]) == 0
-    assert capsys.readouterr().out == ""
+    again = capsys.readouterr()
+    assert again.out == ""
+    assert re.fullmatch(r"trial \d+ is what is in force; nothing to promote\n", again.err)
+
+
+@pytest.mark.usefixtures("studied")
+def test_other_profiles_that_change_are_named(capsys: pytest.CaptureFixture[str]) -> None:
+    """A profile that takes the files written to, and none beside it, is said to change."""
+    opened = study.join("sqlite:///.tongyeok/tune/studies.db", "units")
+    then = opened.trials()[0].params["kmeans.1.layer"]
+    number = next(trial.number for trial in opened.trials() if trial.params["kmeans.1.layer"] != then)
+    assert main(["tune", "promote", "--study", "units", "--trial", str(number)]) == 0
+    assert capsys.readouterr().err == "also changes profile prompts, which takes files of demo\n"
+
+
+def test_what_does_not_take_effect_is_not_written(studied: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A setting that conf/ sets elsewhere, too, is named, and all files are as before."""
+    with (studied / "conf/demo.yaml").open("a") as file:
+        file.write('  - _self_\nkmeans:\n  "1":\n    clusters: 100\n')
+    assert main(["params"]) == 0
+    before = {path: path.read_text() for path in [*studied.glob("conf/**/*.yaml"), studied / "params.yaml"]}
+    assert main(["tune", "promote", "--study", "units"]) == 2
+    assert re.search(
+        r"kmeans\.1\.clusters: \d+ in conf/kmeans/demo\.yaml would not take effect, 100 is composed",
+        capsys.readouterr().err,
+    )
+    assert all(path.read_text() == text for path, text in before.items())
+
+
+@pytest.mark.parametrize(
+    ("words", "other"),
+    [
+        (["corpus.source.voices.ko.rate_wpm=170"], "corpus"),
+        (["--profile", "mine"], "profile (demo)"),
+        (["--profile", "prompts"], "profile (demo), corpus"),
+    ],
+)
+def test_another_project_is_refused(
+    studied: Path, capsys: pytest.CaptureFixture[str], words: list[str], other: str
+) -> None:
+    """What was found for one profile and corpus is not promoted into another."""
+    shutil.copyfile(studied / "conf/demo.yaml", studied / "conf/mine.yaml")
+    assert main(["params", *words]) == 0
+    assert main(["tune", "promote", "--study", "units"]) == 2
+    assert f"study 'units' was begun with another {other} than params.yaml has" in capsys.readouterr().err
 
 
 def test_another_trial_can_be_promoted(studied: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -221,6 +266,17 @@ def test_mistakes(capsys: pytest.CaptureFixture[str], words: list[str], told: st
     """A mistake gets one message."""
     assert main(["tune", *words]) == 2
     assert told in capsys.readouterr().err
+
+
+def test_too_many_workers_for_the_memory_are_warned_of(
+    project: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where a training took more than there is, one line says so before the workers start."""
+    (project / ".tongyeok").mkdir(exist_ok=True)
+    (project / ".tongyeok/timings.jsonl").write_text('{"stage": "translator", "peak_mib": 100000000}\n')
+    monkeypatch.setattr("tongyeok.tuning.placement.run", lambda _places, _arguments: None)
+    assert main([*BEGIN, "--workers", "2"]) == 1
+    assert "memory: 2 workers may take 200000000 MiB" in capsys.readouterr().err
 
 
 @pytest.mark.usefixtures("project")
