@@ -1,8 +1,8 @@
 """What trials are made of: outputs of the flow's stages, each made once and kept under the hash of all it depends on.
 
-A folder's name is a digest of the stage, its settings, its inputs, our code, the threads, and whether there is a GPU. So a trial makes only what
-its parameters change, studies share what they have in common, and a trial that is tried again goes on where its worker
-died: finished pieces are there, and trainings resume from the piece's scratch folder.
+A folder's name is a digest of the stage, its settings, its inputs, our code, the threads, and whether there is a GPU.
+So a trial makes only what its parameters change, studies share what they have in common, and a trial that is tried
+again goes on where its worker died: finished pieces are there, and trainings resume from the piece's scratch folder.
 """
 
 import dataclasses
