@@ -199,8 +199,9 @@ def joined(launch: Launch) -> Iterator[Team]:
             raise
         if launch.rank:
             raise SystemExit(2) from None
+        said = next(word for word in GONE if word in str(error))
         raise TrainingError(
-            f"another process of the training has ended ({error}); it or its launcher says why; the same command goes "
+            f"another process of the training has ended ({said}); it or its launcher says why; the same command goes "
             "on from the last saved state"
         ) from None
     if torch.distributed.is_initialized():
