@@ -204,9 +204,9 @@ def test_copies_of_a_stage_that_runs_in_one_process_are_refused(run: Run, monkey
 
 
 def test_of_two_copies_one_speaks(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    """An error that every copy finds is printed by the first alone; all of them fail."""
+    """An error that every copy finds is printed by the first on a machine alone; all of them fail."""
     for rank in ("0", "1"):
-        for name, value in (TORCHRUN | {"RANK": rank}).items():
+        for name, value in (TORCHRUN | {"RANK": rank, "LOCAL_RANK": rank}).items():
             monkeypatch.setenv(name, value)
         assert main(["scores"]) == 2
         assert ("`tongyeok scores` runs in one process" in capsys.readouterr().err) == (rank == "0")

@@ -30,6 +30,28 @@ def test_the_effective_batch_does_not_depend_on_the_processes() -> None:
     ]  # fmt: skip
 
 
+def test_batches_of_one_are_counted_alone() -> None:
+    """Where a batch is one of what it is counted in, nothing is multiplied by 1, in the line or in the error."""
+
+    def segments(processes: int) -> str:
+        return str(
+            divide(
+                "speech",
+                processes,
+                batches=16,
+                size=1,
+                unit="segments",
+                learning_rate=1e-3,
+                remedy=lambda batch: f"vocoder.batch_segments={batch}",
+            )
+        )
+
+    line = "speech: 2 processes, each 8 segments an update; effective batch 16 segments, learning rate 0.001"
+    assert segments(2) == line
+    with pytest.raises(ConfigError, match=r"3 processes cannot share the 16 segments of an .*batch_segments=18`"):
+        segments(3)
+
+
 @pytest.mark.parametrize(("processes", "setting"), [(3, "77.7778"), (16, "43.75")])
 def test_what_does_not_divide_is_refused_with_a_setting_that_does(processes: int, setting: str) -> None:
     """The error names a setting of the same effective batch that so many processes can share."""

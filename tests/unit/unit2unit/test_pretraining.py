@@ -5,10 +5,12 @@ from pathlib import Path
 
 import pytest
 
+from tongyeok.base.team import Team
 from tongyeok.config import build
 from tongyeok.engine.translation import Masking
 from tongyeok.errors import ConfigError, TrainingError
 from tongyeok.unit2unit import pretraining
+from tongyeok_fairseq import translation_train
 from unit.unit2unit import toy_training, toy_units
 
 MASKING = Masking(share=0.3, span_mean=2.0)
@@ -56,6 +58,19 @@ def test_figures_of_both_phases_have_names_of_their_own(bitext: Path, tmp_path: 
     toy_training.run(bitext, tmp_path, cfg, on_metrics=lambda step, values: seen.append((step, set(values))))
     assert (8, True) in [(step, "pretraining/valid/loss" in names) for step, names in seen]
     assert (8, True) in [(step, "valid/loss" in names) for step, names in seen]
+
+
+@pytest.mark.parametrize(("phase", "section"), [("pretraining", "translator.pretraining"), (None, "translator")])
+def test_the_remedy_names_the_phase(
+    bitext: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, phase: str | None, section: str
+) -> None:
+    """Updates that two processes cannot share are mended in the section of the phase that has them."""
+    monkeypatch.setattr(translation_train, "here", lambda: Team(rank=0, size=2))
+    part = phase and toy_training.pretraining(MASKING, "translation")
+    cfg = toy_training.config(parts={"pretraining": part}, tokens_per_batch=600)
+    remedy = rf"{section}\.optimisation\.tokens_per_batch=300 {section}\.optimisation\.batches_per_update=2`"
+    with pytest.raises(ConfigError, match=f"`tongyeok params {remedy}"):
+        toy_training.run(bitext, tmp_path, cfg)
 
 
 @pytest.mark.parametrize("part", ["pretraining", "source_masking"])
