@@ -116,7 +116,7 @@ class Objective:
         except (ConfigError, TrainingError, UnitError, GivenUpError) as error:
             if watch.failure is not None:
                 raise watch.failure from None
-            if first or isinstance(error.__cause__, OSError | MemoryError):  # a full disk is not the settings' fault
+            if first or _of_the_machine(error.__cause__):
                 raise
             return taken, str(error)
         return taken, None
@@ -142,6 +142,12 @@ class Objective:
                     f"PNMI {found['health/pnmi']:.3f} is below {needed:.3f}, {least:g} of the first trial's"
                 )
         return found
+
+
+def _of_the_machine(cause: BaseException | None) -> bool:
+    """Whether a training crashed for want of disk or memory, which its settings did not bring about."""
+    # What torch.save makes of a full disk names a line of its archive writer, not the disk.
+    return isinstance(cause, OSError | MemoryError) or "inline_container" in str(cause)
 
 
 class _Watch:

@@ -2,11 +2,12 @@
 
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import optuna
 import pytest
+import torch
 import yaml
 
 from tongyeok import config, runner
@@ -149,9 +150,21 @@ def test_a_refused_combination_is_given_up(written: Path) -> None:
     assert "expected an even multiple of heads (8), got 20" in refused.user_attrs["given up"]
 
 
-@pytest.mark.parametrize("cause", [OSError(28, "No space left on device"), MemoryError("no memory")])
-def test_a_full_disk_is_no_trials_fault(written: Path, monkeypatch: pytest.MonkeyPatch, cause: Exception) -> None:
+def save_to_a_full_disk() -> Exception:
+    """What torch raises there."""
+    with pytest.raises(RuntimeError) as caught:
+        torch.save({"weights": torch.zeros(100_000)}, "/dev/full")
+    return caught.value
+
+
+@pytest.mark.parametrize(
+    "broken", [lambda: OSError(28, "No space left on device"), lambda: MemoryError("no memory"), save_to_a_full_disk]
+)
+def test_a_full_disk_is_no_trials_fault(
+    written: Path, monkeypatch: pytest.MonkeyPatch, broken: Callable[[], Exception]
+) -> None:
     """A training that crashed for want of disk or memory stops the worker and leaves its trial to the next begin."""
+    cause = broken()
 
     def crashed(_figure: str, flow: TrialFlow, **_: object) -> dict[str, float]:
         if flow.params["translator"]["optimisation"]["learning_rate"] == 0.01:
