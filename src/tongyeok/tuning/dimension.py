@@ -9,6 +9,7 @@ from tongyeok.config import section
 if TYPE_CHECKING:
     from optuna import Trial
 
+DIGITS = 4  # of a drawn number that matter
 Value = str | int | float | bool | None
 
 
@@ -66,7 +67,7 @@ class Dimension:
         return self.step is None or math.isclose(remainder(value - self.low, self.step), 0, abs_tol=1e-9)
 
     def suggest(self, trial: "Trial", name: str) -> Value:
-        """Let Optuna draw a value."""
+        """Let Optuna draw a value, of no more digits than a person would write."""
         if self.choices is not None:
             drawn: Value = trial.suggest_categorical(name, self.choices)
             return drawn
@@ -74,7 +75,8 @@ class Dimension:
         assert self.high is not None
         if self.whole:
             return trial.suggest_int(name, int(self.low), int(self.high), step=int(self.step or 1), log=self.log)
-        return trial.suggest_float(name, self.low, self.high, step=self.step, log=self.log)
+        found = trial.suggest_float(name, self.low, self.high, step=self.step, log=self.log)
+        return min(max(float(f"{found:.{DIGITS}g}"), self.low), self.high)
 
     def __str__(self) -> str:
         """The dimension for messages and tables."""

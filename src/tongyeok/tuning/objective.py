@@ -20,6 +20,7 @@ from tongyeok.tracking import StageRun, provenance
 from tongyeok.tuning import judge, settings
 from tongyeok.tuning.figures import FIGURES
 from tongyeok.tuning.pieces import GivenUpError, Pieces
+from tongyeok.tuning.space import look_up
 from tongyeok.tuning.study import ATTEMPT, FIRST, Opened
 from tongyeok.tuning.trial_flow import Given, TrialFlow
 
@@ -62,6 +63,8 @@ class Objective:
             name: dimension.suggest(trial, name)
             for name, dimension in plan.space.resolved(plan.params["flow"]["last"]).items()
         }
+        if first:  # to the last digit, whatever a drawn number would be rounded to
+            drawn = {name: look_up(plan.params, name) for name in drawn}
         chosen = settings.to_promote(plan.params, drawn)
         params = settings.of_trial(plan.space, plan.params, chosen)
         trial.set_user_attr("settings", chosen)

@@ -139,6 +139,7 @@ def _choices(conf: Path, made: Composition) -> dict[str, str]:
 def _changed(text: str, parts: Sequence[str], value: Value) -> str:
     """A YAML text with one value replaced, or added where the file only changes a part of another one."""
     yaml = YAML()
+    yaml.representer.add_representer(type(None), lambda to, _: to.represent_scalar("tag:yaml.org,2002:null", "null"))
     yaml.preserve_quotes = True
     yaml.width = WIDTH
     document = yaml.load(text)

@@ -1,6 +1,7 @@
 """One searched setting."""
 
 import pytest
+from optuna.trial import FixedTrial
 
 from tongyeok import config
 from tongyeok.errors import ConfigError
@@ -21,6 +22,15 @@ def test_holds_what_can_be_drawn(values: dict[str, object], inside: list[object]
     dimension = config.build(Dimension, values, where="d")
     assert [dimension.holds(value) for value in inside] == [True] * len(inside)
     assert [dimension.holds(value) for value in outside] == [False] * len(outside)
+
+
+def test_drawn_numbers_are_short() -> None:
+    """A person can read and type what is drawn: four digits, and steps without the dust of binary fractions."""
+    steps = config.build(Dimension, {"low": 0.0, "high": 0.2, "step": 0.05}, where="d")
+    rate = config.build(Dimension, {"low": 0.001, "high": 0.02, "log": True}, where="d")
+    drawn = {"dropout": 0.15000000000000002, "rate": 0.0083005657949}
+    trial = FixedTrial(drawn)
+    assert [steps.suggest(trial, "dropout"), rate.suggest(trial, "rate")] == [0.15, 0.008301]
 
 
 @pytest.mark.parametrize(
