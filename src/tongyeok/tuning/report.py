@@ -17,6 +17,7 @@ from tongyeok.tuning.study import ATTEMPT, FINISHED, FIRST, Opened, best
 
 FEWEST = 2  # finished trials that a picture can be drawn of
 DPI = 120
+INCHES = 1.2  # between two axes
 
 
 def write(opened: Opened, folder: Path) -> str:
@@ -101,7 +102,10 @@ def draw(opened: Opened, folder: Path) -> list[str]:
         with warnings.catch_warnings(), plt.rc_context():
             warnings.simplefilter("ignore", ExperimentalWarning)
             warnings.simplefilter("ignore", UserWarning)  # of labels and tick marks
-            plot(opened.study, **options)
+            axes = plot(opened.study, **options)
+            if plot is plots.plot_parallel_coordinate:  # Optuna cuts the names, and draws as wide as ever
+                axes.set_xticklabels([options["target_name"], *_short(options["params"])], rotation=20)
+                plt.gcf().set_size_inches(INCHES * (2 + len(options["params"])), 5)
             plt.gcf().savefig(folder / f"{name}.png", dpi=DPI, bbox_inches="tight", metadata={"Software": None})
             plt.close("all")
         names.append(name)
@@ -112,7 +116,7 @@ def draw(opened: Opened, folder: Path) -> list[str]:
         def target(trial: FrozenTrial, place: int = place) -> float:
             return float(trial.values[place])
 
-        told = {"target": target, "target_name": figure}
+        told = {"target": target if several else None, "target_name": figure}
         save(f"history{end}", plots.plot_optimization_history, **told)
         if varied:
             save(f"parallel{end}", plots.plot_parallel_coordinate, params=sorted(varied), **told)
