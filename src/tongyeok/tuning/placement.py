@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tongyeok.runtime import die_with_parent
+from tongyeok.runtime import VISIBLE, die_with_parent, shared_threads, thread_variables
 from tongyeok.tuning.space import Space
 
 POLITE_SECONDS = 30.0  # that a worker has to end when it is told to
@@ -23,24 +23,21 @@ class Place:
 
     def environment(self, base: Mapping[str, str]) -> dict[str, str]:
         """The variables that must stand before torch is imported."""
-        count = str(self.threads)
-        names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
-        own = dict.fromkeys(names, count)
+        own = thread_variables(self.threads)
         if self.gpu is not None:
-            own["CUDA_VISIBLE_DEVICES"] = self.gpu
+            own[VISIBLE] = self.gpu
         return {**base, **own}
 
 
-def share_out(workers: int, *, threads: int, cores: int, gpus: Sequence[str]) -> list[Place]:
+def share_out(workers: int, *, threads: int, gpus: Sequence[str]) -> list[Place]:
     """Places for workers: GPUs in turn, and threads so that all workers together have no more than there are cores.
 
     Args:
         workers: how many.
         threads: most that each may have, `runtime.threads`.
-        cores: that this process may run on.
         gpus: as `CUDA_VISIBLE_DEVICES` names them; none where there are none.
     """
-    each = max(1, min(threads, cores // workers))
+    each = shared_threads(threads, workers)
     return [
         Place(name=str(number), threads=each, gpu=gpus[number % len(gpus)] if gpus else None)
         for number in range(workers)

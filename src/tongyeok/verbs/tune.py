@@ -135,7 +135,6 @@ def _begin(args: argparse.Namespace) -> int:
         places = placement.share_out(
             args.workers,
             threads=params["runtime"]["threads"],
-            cores=len(os.sched_getaffinity(0)),
             gpus=visible_gpus(),
         )
         placement.run(places, ["--study", called, "--storage", _url(args), *_places(args)])

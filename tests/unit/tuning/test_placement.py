@@ -1,5 +1,6 @@
 """Where workers run."""
 
+import os
 from typing import Any
 
 import pytest
@@ -10,22 +11,24 @@ from tongyeok.tuning.space import Space
 from unit.tuning import world
 
 
-def test_workers_share_cores_and_gpus() -> None:
+def test_workers_share_cores_and_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
     """Together they have no more threads than there are cores, none has more than the parameters say; GPUs in turn."""
-    places = placement.share_out(4, threads=8, cores=16, gpus=["5", "7"])
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _pid: range(16))
+    places = placement.share_out(4, threads=8, gpus=["5", "7"])
     assert [place.threads for place in places] == [4] * 4
     assert [place.gpu for place in places] == ["5", "7", "5", "7"]
-    assert [place.threads for place in placement.share_out(1, threads=2, cores=64, gpus=[])] == [2]
-    assert [place.threads for place in placement.share_out(3, threads=2, cores=2, gpus=[])] == [1] * 3
+    assert [place.threads for place in placement.share_out(1, threads=2, gpus=[])] == [2]
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _pid: range(2))
+    assert [place.threads for place in placement.share_out(3, threads=2, gpus=[])] == [1] * 3
 
 
 def test_the_environment_stands_before_torch_is_imported() -> None:
     """Threads and the GPU are variables of the new process, not settings of a running one."""
-    (place,) = placement.share_out(1, threads=3, cores=3, gpus=["6"])
+    place = placement.Place(name="0", threads=3, gpu="6")
     made = place.environment({"HOME": "/h", "CUDA_VISIBLE_DEVICES": "5,6", "OMP_NUM_THREADS": "9"})
     assert made["CUDA_VISIBLE_DEVICES"] == "6"
     assert {made[f"{name}_NUM_THREADS"] for name in ("OMP", "MKL", "OPENBLAS", "NUMEXPR")} == {"3"}
-    (bare,) = placement.share_out(1, threads=3, cores=3, gpus=[])
+    bare = placement.Place(name="0", threads=3, gpu=None)
     assert "CUDA_VISIBLE_DEVICES" not in bare.environment({})
 
 
@@ -61,7 +64,7 @@ def test_what_trials_train(values: dict[str, Any], changes: dict[str, Any], stag
 
 def test_a_worker_is_a_command() -> None:
     """Anything that starts processes can place one."""
-    (place,) = placement.share_out(1, threads=3, cores=3, gpus=[])
+    place = placement.Place(name="0", threads=3, gpu=None)
     words = placement.command(place, ["--study", "s", "--storage", "postgresql://h/d"])
     assert words[1:] == [
         *("-m", "tongyeok", "tune", "worker", "--name", "0", "--threads", "3"),
