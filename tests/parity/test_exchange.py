@@ -24,7 +24,7 @@ import pytest
 import soundfile
 import torch
 
-from parity import test_features, torchaudio_source
+from parity import torchaudio_source
 from parity.fairseq_scripts import run, script, with_growing_arrays
 from parity.record import Record, compared
 from tongyeok.__main__ import main
@@ -33,6 +33,7 @@ from tongyeok.base.manifests import absolute_manifest, read_manifest
 from tongyeok.base.units import UnitSource, run_lengths, write_units
 from tongyeok.speech2unit.codebook import Codebook
 from tongyeok.speech2unit.mfcc import mfcc
+from unit.speech2unit import small_hubert
 from unit.speech2unit.toy_speech import Speech, build, noise
 
 KMEANS = ("hubert", "simple_kmeans")
@@ -150,9 +151,7 @@ def test_hubert_shards_equal_dump_hubert_feature(
     speech: Speech, stock_manifest: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, record_property: Record
 ) -> None:
     """A layer's frames of bare samples are the original's, in whole and cut into stretches of 0.5 s."""
-    checkpoint = test_features._write_checkpoint(
-        tmp_path / "hubert.pt", convolutions=test_features.CONVOLUTIONS["base"]
-    )
+    checkpoint = small_hubert.write_checkpoint(tmp_path / "hubert.pt", convolutions=small_hubert.CONVOLUTIONS["base"])
     with_growing_arrays(monkeypatch)
     for kind in (torch.nn.Module, torch.Tensor):
         monkeypatch.setattr(kind, "cuda", lambda self: self)

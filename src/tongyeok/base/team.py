@@ -191,9 +191,11 @@ def joined(launch: Launch) -> Iterator[Team]:
             f"process {launch.rank} of {launch.size} on {socket.gethostname()} did not meet the others: {error}; look "
             "at MASTER_ADDR and MASTER_PORT, and at the network between the machines"
         ) from error
+    whole = False
     try:
         _expect_one_kind(launch)
         yield here()
+        whole = True
     except RuntimeError as error:
         if not gone(error):
             raise
@@ -204,8 +206,10 @@ def joined(launch: Launch) -> Iterator[Team]:
             f"another process of the training has ended ({said}); it or its launcher says why; the same command goes "
             "on from the last saved state"
         ) from None
-    if torch.distributed.is_initialized():
-        torch.distributed.destroy_process_group()
+    finally:
+        # After an error NCCL would wait here for the others; gloo does not, and left alone aborts the interpreter.
+        if torch.distributed.is_initialized() and (whole or torch.distributed.get_backend() == "gloo"):
+            torch.distributed.destroy_process_group()
 
 
 def gone(error: Exception) -> bool:

@@ -207,7 +207,7 @@ def test_a_trial_can_be_repeated_from_what_it_leaves(written: Path) -> None:
         assert config.build(Space, facts["space"], where="trial.json") == opened.plan.space
         assert (
             params["translator"]["optimisation"]["learning_rate"]
-            == trial.params["translator.optimisation.learning_rate"]
+            == facts["settings"]["translator.optimisation.learning_rate"]
         )
         figures = json.loads((folder / "metrics.json").read_text())
         assert figures["unit_bleu"] == trial.value
