@@ -151,9 +151,9 @@ def here() -> Team:
 def joined(launch: Launch) -> Iterator[Team]:
     """Meet the other processes of a launch: by NCCL with a GPU each where torch finds GPUs, else by gloo.
 
-    Where an error ends this process, it leaves the group as it is: an orderly end could wait for the others, which wait
-    for this one. Where another has ended, which has said why or of which its launcher tells, the leader says so in one
-    line, and the others go in silence.
+    Where an error ends this process, NCCL's group is left as it is: an orderly end could wait for the others, which
+    wait for this one. Where another has ended, which has said why or of which its launcher tells, the leader says so in
+    one line, and the others go in silence.
 
     Raises:
         ConfigError: there are fewer GPUs than processes on this machine, the processes do not find each other, or they

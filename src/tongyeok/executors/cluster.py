@@ -15,6 +15,7 @@ from typing import Any
 
 from tqdm import tqdm
 
+from tongyeok import workplace
 from tongyeok.base.executor import Found, Job, Made, Part
 from tongyeok.errors import TongyeokError
 from tongyeok.executors import worker
@@ -90,7 +91,7 @@ def check_node(proof: Path, secret: str, digest: str) -> None:
             f"{node} does not see {proof.parent} as it is here; the project must lie in a file system that all nodes "
             "share, under the same path"
         )
-    if worker.code_digest() != digest:
+    if workplace.code_digest() != digest:
         raise TongyeokError(f"{node} runs other code of tongyeok than this machine; install the same there")
 
 
@@ -114,7 +115,7 @@ class Cluster:
             gpus = demand(ray, cpus=self.threads)
             options = {"num_cpus": self.threads, "num_gpus": gpus, "max_retries": RETRIES}
             task = ray.remote(**options, max_calls=0)(_on_node)  # 0: a process keeps its models for further parts
-            how = {"threads": self.threads, "proof": path, "secret": secret, "digest": worker.code_digest()}
+            how = {"threads": self.threads, "proof": path, "secret": secret, "digest": workplace.code_digest()}
             names = {task.remote(job, part, **how): name for name, part in parts.items()}
             with tqdm(total=len(parts), desc="Ray", unit="shards", disable=None) as bar:
                 while names:

@@ -3,10 +3,8 @@
 Nothing heavy is imported before `prepare`: a GPU has to be chosen before torch looks for one.
 """
 
-import hashlib
 from collections.abc import Callable, Hashable
 from functools import cache, lru_cache
-from pathlib import Path
 from typing import Any, cast
 
 from tongyeok.base.executor import Job, device_kind
@@ -35,14 +33,3 @@ def _opened(job: Job[Any]) -> Callable[[Any], bytes]:
         if not path.exists():
             raise TongyeokError(f"{path} is not there; every machine must see the project's files under the same path")
     return job.open(progress=False)
-
-
-@cache
-def code_digest() -> str:
-    """Digest of our source files, as this process would import them."""
-    digest = hashlib.sha256()
-    root = Path(__file__).parents[1]
-    for folder in (root, root.with_name("tongyeok_fairseq")):
-        for path in sorted(folder.rglob("*.py")):
-            digest.update(f"{path.relative_to(root.parent)}\n".encode() + path.read_bytes())
-    return digest.hexdigest()[:16]

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tongyeok import workplace
 from tongyeok.errors import TongyeokError
-from tongyeok.executors import worker
 from tongyeok.executors.cluster import check_node, connected, demand, fetch, proof_of_sharing
 from tongyeok.runtime import die_with_parent
 
@@ -57,7 +57,7 @@ def place_workers(
             max_retries=losses,
             retry_exceptions=[KilledError],
         )(_work)
-        how: dict[str, Any] = {"proof": path, "secret": secret, "digest": worker.code_digest(), "folder": Path.cwd()}
+        how: dict[str, Any] = {"proof": path, "secret": secret, "digest": workplace.code_digest(), "folder": Path.cwd()}
         left = [task.remote(tuple(command), number, **how) for number in range(count)]
         while left:
             (ready,), left = ray.wait(left)

@@ -45,7 +45,7 @@ class Pieces:
     def __init__(self, folder: Path, *, threads: int, watch: Watch) -> None:
         self._folder, self._threads, self._watch = folder, threads, watch
         self._digests: dict[Path, str] = {}
-        self._code = workplace.sampled_digest(*workplace.CODE)
+        self._code = workplace.code_digest()
 
     def stage(
         self, name: str, params: Mapping[str, Any], inputs: Mapping[str, Path], *, item: str | None = None

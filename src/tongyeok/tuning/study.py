@@ -147,7 +147,7 @@ def new_plan(
         params=params,
         profile=profile,
         inputs=inputs,
-        code=workplace.sampled_digest(*workplace.CODE),
+        code=workplace.code_digest(),
         heartbeat_s=heartbeat_s,
         run=provenance.unique(),
     )
@@ -159,7 +159,7 @@ def check_code(name: str, plan: Plan) -> None:
     Raises:
         ConfigError: it has other code, whose figures would not compare.
     """
-    here = workplace.sampled_digest(*workplace.CODE)
+    here = workplace.code_digest()
     if plan.code != here:
         raise ConfigError(
             f"study {name!r} was begun with other code, {plan.code}, this is {here}; give another --study, or check "

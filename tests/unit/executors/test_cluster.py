@@ -3,29 +3,15 @@
 import secrets
 import socket
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from ray_nodes import two_nodes
+from tongyeok import workplace
 from tongyeok.errors import TongyeokError, UnitError
-from tongyeok.executors import worker
 from tongyeok.executors.cluster import SHARED, Cluster, check_node, proof_of_sharing
 from unit.executors.toy_jobs import Doubling
-
-
-@pytest.fixture(scope="module")
-def nodes() -> Iterator[Any]:
-    """Two nodes of one CPU."""
-    with pytest.MonkeyPatch.context() as patch, two_nodes(patch) as cluster:
-        yield cluster
-
-
-@pytest.fixture(autouse=True)
-def _folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
 
 
 def test_without_ray_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -50,7 +36,7 @@ def test_an_address_where_nobody_listens(tmp_path: Path) -> None:
 
 def test_a_node_shows_that_it_shares_files_and_code() -> None:
     """The same folder and the same code pass; another folder, or other code, is refused by name."""
-    digest = worker.code_digest()
+    digest = workplace.code_digest()
     with proof_of_sharing() as (path, secret):
         check_node(path, secret, digest)
         with pytest.raises(

@@ -5,27 +5,14 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from ray_nodes import two_nodes
 from tongyeok.errors import TongyeokError
 from tongyeok.executors.workers import Ended, place_workers
-
-
-@pytest.fixture(scope="module")
-def nodes() -> Iterator[Any]:
-    """Two nodes of one CPU."""
-    with pytest.MonkeyPatch.context() as patch, two_nodes(patch) as cluster:
-        yield cluster
-
-
-@pytest.fixture(autouse=True)
-def _folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
 
 
 def _place(nodes: Any, script: str, *, count: int, losses: int = 2) -> list[Ended]:
