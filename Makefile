@@ -81,7 +81,7 @@ check: .venv/installed-dev  ## what .ci/run runs: format, lint, types, import co
 
 ui: .venv/installed  ## send what is unsent, then open MLflow on http://127.0.0.1:5000
 	@shopt -s nullglob; kept=(.tongyeok/unsent/*); \
-	if (( $${#kept[@]} )); then python -m tongyeok.tracking.sender "$${kept[@]}"; fi
+	if (( $${#kept[@]} )); then python -m tongyeok.tracking "$${kept[@]}"; fi
 	mlflow ui
 
 bench: .venv/installed-dev  ## print each hot path beside the stock fairseq way, as ratios

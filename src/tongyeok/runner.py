@@ -95,7 +95,7 @@ def execute(
     executor = place(on or os.environ.get(ON, HERE), threads=threads) if stage.sharded else Here()
     pin_threads(threads)
 
-    from tongyeok import tracking  # noqa: PLC0415  after the threads are pinned
+    from tongyeok import runs  # noqa: PLC0415  after the threads are pinned
     from tongyeok.base.team import joined  # noqa: PLC0415
 
     home = WORKPLACE / "scratch" / name.replace("@", "/")
@@ -112,9 +112,7 @@ def execute(
             partial.mkdir(parents=True)
             state = workplace.lead(team, scratch)
             given = paths(inputs)
-            with tracking.stage_run(
-                stage, name=name, params=params, inputs=given, folder=scratch / "tracking"
-            ) as tracked:
+            with runs.stage_run(stage, name=name, params=params, inputs=given, folder=scratch / "tracking") as tracked:
                 context = Context(
                     scratch=state,
                     threads=threads,
@@ -185,7 +183,7 @@ def _note_timing(name: str, outputs: Path, *, since: float | None) -> list[dict[
     """
     import psutil  # noqa: PLC0415
 
-    from tongyeok.tracking import provenance  # noqa: PLC0415
+    from tongyeok.runs import provenance  # noqa: PLC0415
 
     started = psutil.Process().create_time() if since is None else since
     peaks = (resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))

@@ -14,11 +14,11 @@ import mlflow
 import pytest
 from mlflow.entities import Run
 
-from tongyeok import tracking
+from tongyeok import runs, tracking
 from tongyeok.base.files import sha256
 from tongyeok.registry import BY_NAME, called
-from tongyeok.tracking import provenance, sender
-from tongyeok.tracking.journal import UNSENT, Header, Journal, Result, read_points
+from tongyeok.runs import provenance
+from tongyeok.runs.journal import UNSENT, Header, Journal, Result, read_points
 
 PARAMS = {
     "runtime": {"threads": 1},
@@ -80,11 +80,11 @@ def finished(outputs: Path, **changes: object) -> Result:
 
 def only_run(client: mlflow.MlflowClient, experiment: str) -> Run:
     """The one run of an experiment."""
-    (run,) = runs(client, experiment)
+    (run,) = runs_of(client, experiment)
     return run
 
 
-def runs(client: mlflow.MlflowClient, experiment: str) -> list[Run]:
+def runs_of(client: mlflow.MlflowClient, experiment: str) -> list[Run]:
     """All runs of an experiment."""
     found = client.get_experiment_by_name(experiment)
     assert found is not None
@@ -98,7 +98,7 @@ def send(project: Path, opened: Header, points: int = 3, **changes: object) -> P
     for step in range(1, points + 1):
         journal.point(step, {"train/loss": 1 / step})
     journal.end(finished(project / "outputs" / opened.name, **changes))
-    assert sender.Shipment(folder).send()
+    assert tracking.Shipment(folder).send()
     return folder
 
 
@@ -127,7 +127,7 @@ def test_sending_again_changes_nothing(project: Path, client: mlflow.MlflowClien
     run = only_run(client, "translator")
     notes = json.loads((folder / "sent.json").read_text())
     (folder / "sent.json").write_text(json.dumps({"model": notes["model"]}))
-    assert sender.Shipment(folder).send()
+    assert tracking.Shipment(folder).send()
     again = only_run(client, "translator")
     assert again.to_dictionary() == run.to_dictionary()
     for key in run.data.metrics:
@@ -139,7 +139,7 @@ def test_names_upstream_runs_by_the_hash_of_their_model(project: Path, client: m
     """A run is tagged with the newest run that made the very model file that it used, and with no other."""
     for started in (1_000, 2_000):
         send(project, header(project, "hubert@1", started_ms=started))
-    newest = runs(client, "hubert")[0]
+    newest = runs_of(client, "hubert")[0]
     assert newest.info.start_time == 2_000
     used = sha256(project / "outputs/hubert@1/checkpoint.pt")
     send(project, header(project, upstream_models={"hubert@1/checkpoint.pt": used, "vocoder/generator.pt": "unknown"}))
@@ -178,7 +178,7 @@ def test_an_interrupted_stage_goes_on_in_the_same_run(project: Path, client: mlf
     journal = Journal.open(folder, lambda: opened)
     journal.point(1, {"loss": 3.0})
     journal.point(2, {"loss": 2.0})
-    shipment = sender.Shipment(folder)
+    shipment = tracking.Shipment(folder)
     assert not shipment.send()
     assert only_run(client, "translator").info.status == "RUNNING"
     shipment.interrupted()
@@ -188,7 +188,7 @@ def test_an_interrupted_stage_goes_on_in_the_same_run(project: Path, client: mlf
     journal.point(2, {"loss": 2.0})
     journal.point(3, {"loss": 1.0})
     journal.end(finished(project / "outputs"))
-    assert sender.Shipment(folder).send()
+    assert tracking.Shipment(folder).send()
     run = only_run(client, "translator")
     assert run.info.status == "FINISHED"
     assert [point.value for point in client.get_metric_history(run.info.run_id, "loss")] == [3.0, 2.0, 1.0]
@@ -214,7 +214,7 @@ def test_names_are_made_fit_for_mlflow(project: Path, client: mlflow.MlflowClien
     journal = Journal.open(folder, lambda: header(project))
     journal.point(1, {"valid/used 100% (ko)": 1.0})
     journal.end(finished(project / "outputs"))
-    assert sender.Shipment(folder).send()
+    assert tracking.Shipment(folder).send()
     assert "valid/used 100_ _ko_" in only_run(client, "translator").data.metrics
 
 
@@ -226,7 +226,7 @@ def test_a_stage_is_logged_by_a_process_beside_it(
     (project / "bitext").mkdir()
     (project / "bitext" / "dict.txt").write_text("0 1\n")
     inputs = {"bitext": Path("bitext")}
-    with tracking.stage_run(
+    with runs.stage_run(
         BY_NAME["translator"], name="translator", params=PARAMS, inputs=inputs, folder=Path("scratch")
     ) as run:
         run.on_metrics(1, {"loss": 2.0})
@@ -250,7 +250,7 @@ def test_an_error_marks_the_run_as_failed(client: mlflow.MlflowClient, monkeypat
     stage = BY_NAME["hubert"]
     with (
         pytest.raises(RuntimeError, match="diverged"),
-        tracking.stage_run(stage, name="hubert@1", params=PARAMS, inputs={}, folder=Path("scratch")),
+        runs.stage_run(stage, name="hubert@1", params=PARAMS, inputs={}, folder=Path("scratch")),
     ):
         raise RuntimeError("diverged")
     run = only_run(client, "hubert")
@@ -264,8 +264,8 @@ def test_a_lost_server_costs_nothing(
     """With no server the stage goes on at once and ends well; the journal is kept, and sent whole later."""
     monkeypatch.delenv("TONGYEOK_TRACKING")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")  # the discard port: nobody listens
-    monkeypatch.setattr(tracking, "PATIENCE_SECONDS", 0.5)
-    with tracking.stage_run(
+    monkeypatch.setattr(runs, "PATIENCE_SECONDS", 0.5)
+    with runs.stage_run(
         BY_NAME["translator"], name="translator", params=PARAMS, inputs={}, folder=Path("scratch")
     ) as run:
         for step in range(500):
@@ -280,7 +280,7 @@ def test_a_lost_server_costs_nothing(
     assert record["artifacts"] is None
     record |= {"uri": f"sqlite:///{project}/mlruns/mlflow.db", "artifacts": f"{project}/mlruns/artifacts"}
     (kept / "run.json").write_text(json.dumps(record))
-    assert sender.send_kept([kept]) == 0
+    assert tracking.send_kept([kept]) == 0
     logged = only_run(client, "translator")
     assert len(client.get_metric_history(logged.info.run_id, "loss")) == 500
     assert sorted(item.path for item in client.list_artifacts(logged.info.run_id)) == ["metrics.json", "samples"]
@@ -293,14 +293,14 @@ def test_a_journal_that_cannot_be_sent_stays(project: Path) -> None:
     journal = Journal.open(folder, lambda: header(project, uri=f"sqlite:///{project}/outputs/no/such/folder/x.db"))
     (project / "outputs").write_text("a file where the database's folder should be")
     journal.end(Result(status="FINISHED", ended_ms=1, metrics={}, outputs="", models={}, timings=[]))
-    assert sender.send_kept([folder]) == 1
+    assert tracking.send_kept([folder]) == 1
     assert (folder / "result.json").is_file()
 
 
 @pytest.mark.parametrize("name", ["kmeans", "translator"])
 def test_untracked_stages_leave_no_trace(project: Path, name: str) -> None:
     """A stage without experiment, or any stage with TONGYEOK_TRACKING=off, writes no journal and starts no process."""
-    with tracking.stage_run(BY_NAME[name], name=name, params=PARAMS, inputs={}, folder=Path("scratch")) as run:
+    with runs.stage_run(BY_NAME[name], name=name, params=PARAMS, inputs={}, folder=Path("scratch")) as run:
         run.on_metrics(1, {"loss": 1.0})
         run.finish({}, project, [])
     assert not Path("scratch").exists()
@@ -358,7 +358,7 @@ def test_the_commit_and_whether_files_differ_from_it() -> None:
 
 def test_a_rebuild_is_named_after_the_dvc_process(tmp_path: Path) -> None:
     """Processes below one `dvc` share a name that another `dvc` does not have; without one there is no name."""
-    child = "from tongyeok.tracking import provenance; print(provenance.rebuild())"
+    child = "from tongyeok.runs import provenance; print(provenance.rebuild())"
     dvc = tmp_path / "dvc"
     dvc.write_text(f"#!/bin/sh\n{sys.executable} -c '{child}'\n/bin/sh -c '{sys.executable} -c \"{child}\"; true'\n")
     dvc.chmod(0o755)
@@ -374,8 +374,8 @@ def test_a_rebuild_is_named_after_the_dvc_process(tmp_path: Path) -> None:
 
 def test_points_are_written_without_waiting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A point is on disk when `on_metrics` returns, whatever the sender does."""
-    monkeypatch.setattr(tracking, "_start_sender", lambda _folder: None)
-    run = tracking.Tracked(Journal.open(tmp_path, lambda: header(tmp_path)))
+    monkeypatch.setattr(runs, "_start_sender", lambda _folder: None)
+    run = runs.Tracked(Journal.open(tmp_path, lambda: header(tmp_path)))
     run.on_metrics(1, {"loss": 1.0})
     assert [point.step for point, _ in read_points(tmp_path)] == [1]
 
@@ -386,7 +386,7 @@ def test_the_sender_notices_that_its_stage_was_killed(project: Path, client: mlf
     opened = header(project)
     Journal.open(folder, lambda: opened).point(1, {"loss": 3.0})
     stage = (
-        "import sys, time; from pathlib import Path; from tongyeok.tracking import _start_sender;"
+        "import sys, time; from pathlib import Path; from tongyeok.runs import _start_sender;"
         f"p = _start_sender(Path({str(folder)!r})); print(p.pid, flush=True); time.sleep(60)"
     )
     with subprocess.Popen([sys.executable, "-c", stage], stdout=subprocess.PIPE, text=True, env=os.environ) as process:
@@ -414,14 +414,14 @@ def test_trials_are_runs_below_their_study(
     for name in ("params.yaml", "trial.json", "metrics.json"):
         (trial / name).write_text("{}")
     told: dict[str, Any] = {"tags": {"stage": "tune units"}, "inputs": {"corpus": "0123456789abcdef"}}
-    with tracking.tuning_run(
+    with runs.tuning_run(
         run="a", name="s 0", params={"units.switch_penalty": 2.5}, folder=project / "j0", study=("b", "s"), **told
     ) as run:
         run.on_metrics(5, {"vocoder/speech/mel_error": 0.5})
         run.finish({"resynthesis_wer": 12.0, "pruned": 0.0}, trial, [])
-    with tracking.tuning_run(run="b", name="s", params={"seed": 1}, folder=project / "j1", study=None, **told) as run:
+    with runs.tuning_run(run="b", name="s", params={"seed": 1}, folder=project / "j1", study=None, **told) as run:
         run.finish({"trials/complete": 1.0}, report, [])
-    found = {run.info.run_name: run for run in runs(client, "tune")}
+    found = {run.info.run_name: run for run in runs_of(client, "tune")}
     assert set(found) == {"s", "s 0"}
     child, parent = found["s 0"], found["s"]
     assert child.data.tags["mlflow.parentRunId"] == parent.info.run_id

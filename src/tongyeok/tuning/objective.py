@@ -13,10 +13,10 @@ from typing import Any
 import optuna
 import yaml
 
-from tongyeok import tracking
+from tongyeok import runs
 from tongyeok.base.files import write_json, write_text
 from tongyeok.errors import ConfigError, TrainingError, UnitError
-from tongyeok.tracking import StageRun, provenance
+from tongyeok.runs import StageRun, provenance
 from tongyeok.tuning import judge, settings
 from tongyeok.tuning.figures import FIGURES
 from tongyeok.tuning.pieces import GivenUpError, Pieces
@@ -80,7 +80,7 @@ class Objective:
         }
         write_text(folder / "params.yaml", yaml.safe_dump(params, sort_keys=False, allow_unicode=True))
         write_json(folder / "trial.json", facts)
-        with tracking.tuning_run(
+        with runs.tuning_run(
             run=provenance.unique(),
             name=f"{self._opened.study.study_name} {trial.number}",
             params=chosen,

@@ -21,7 +21,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from tongyeok import config, workplace
 from tongyeok.errors import ConfigError, TongyeokError
-from tongyeok.tracking import provenance
+from tongyeok.runs import provenance
 from tongyeok.tuning.dimension import Value
 from tongyeok.tuning.space import Space
 

@@ -197,7 +197,7 @@ def _report(args: argparse.Namespace) -> int:
 
 def _publish(opened: "Opened", args: argparse.Namespace) -> str:
     """Write the report, log it to the study's run, and return it."""
-    from tongyeok import tracking  # noqa: PLC0415
+    from tongyeok import runs  # noqa: PLC0415
     from tongyeok.tuning import report  # noqa: PLC0415
 
     folder = args.home / opened.study.study_name / "report"
@@ -206,7 +206,7 @@ def _publish(opened: "Opened", args: argparse.Namespace) -> str:
     space = dataclasses.asdict(plan.space)
     settings = {name: value for name, value in space.items() if name not in {"dimensions", "trials"}}
     settings["dimensions"] = {name: str(found) for name, found in plan.space.dimensions.items()}
-    with tracking.tuning_run(
+    with runs.tuning_run(
         run=plan.run,
         name=opened.study.study_name,
         params=settings,

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from tongyeok.registry import Stage
-from tongyeok.tracking import provenance
-from tongyeok.tracking.journal import Header, Journal, Result
+from tongyeok.runs import provenance
+from tongyeok.runs.journal import Header, Journal, Result
 
 DATABASE = Path("mlruns/mlflow.db")
 ARTIFACTS = Path("mlruns/artifacts")
@@ -224,7 +224,7 @@ def _start_sender(folder: Path) -> "subprocess.Popen[bytes] | None":
     try:
         with (folder / "sender.log").open("ab") as log:
             return subprocess.Popen(  # noqa: S603  our own module, on our own folder
-                [sys.executable, "-m", "tongyeok.tracking.sender", "--watch", str(folder)],
+                [sys.executable, "-m", "tongyeok.tracking", "--watch", str(folder)],
                 stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=log,

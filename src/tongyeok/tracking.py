@@ -1,6 +1,6 @@
 """Send journals to MLflow. The only file that imports mlflow; it runs as a process of its own, beside the stage.
 
-`python -m tongyeok.tracking.sender FOLDER …` sends what is unsent in each journal and exits with 1 if any is left.
+`python -m tongyeok.tracking FOLDER …` sends what is unsent in each journal and exits with 1 if any is left.
 With `--watch` it keeps sending one journal until its standard input closes. Everything sent may be sent again without
 harm: points carry the time they were measured at, runs are found by our own name for them.
 """
@@ -24,7 +24,7 @@ from mlflow.entities import Dataset, DatasetInput, Metric, Param, RunTag, ViewTy
 from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 
 from tongyeok.base.files import write_json
-from tongyeok.tracking.journal import LOGGED, SENT, UNSENT, Header, Result, read_header, read_points, read_result
+from tongyeok.runs.journal import LOGGED, SENT, UNSENT, Header, Result, read_header, read_points, read_result
 
 PERIOD_SECONDS = 10.0
 BATCH = 1000  # MLflow's limit of metrics per call; 100 for params and tags
@@ -297,7 +297,7 @@ def watch(folder: Path) -> int:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Send one journal while its stage runs, or journals that were kept."""
-    parser = argparse.ArgumentParser(prog="python -m tongyeok.tracking.sender", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m tongyeok.tracking", description=__doc__)
     parser.add_argument("--watch", action="store_true", help="keep sending until standard input closes")
     parser.add_argument("folders", nargs="*", type=Path, metavar="FOLDER")
     args = parser.parse_args(argv)
